@@ -4,6 +4,8 @@ mod crontab;
 mod script;
 mod settings;
 
+pub use crontab::ROOTS as CRONTABS;
+
 use std::sync::Arc;
 
 use crate::account::{Account, LineId};
@@ -11,13 +13,16 @@ use crate::modules_conf::lines::logical_lines;
 use crate::modules_conf::reader::enter;
 use crate::root::Root;
 
+/// Seconds between autocleans unless kerneld is told otherwise (kerneld.c).
+pub const DELAY: u32 = 60;
+
 /// How kerneld was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The line that starts it.
     pub line: LineId,
-    /// Seconds between autocleans; 60 unless set, 0: none.
-    pub delay: u32,
+    /// Seconds between autocleans, when `delay=` said so; 0: none.
+    pub delay: Option<u32>,
     /// `keep`: never clean up.
     pub keep: bool,
     /// Words that kerneld ignored, and `debug` and `type=N`.
@@ -27,13 +32,13 @@ pub struct Start {
 impl Start {
     /// Reads kerneld's words; numbers as C's atoi reads them.
     pub fn read<'a>(line: LineId, words: impl IntoIterator<Item = &'a str>) -> Start {
-        let mut start = Start { line, delay: 60, keep: false, others: Vec::new() };
+        let mut start = Start { line, delay: None, keep: false, others: Vec::new() };
         for word in words {
             if word == "keep" {
                 start.keep = true;
             } else if let Some(number) = word.strip_prefix("delay=") {
                 let length = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
-                start.delay = number[..length].parse().unwrap_or(0);
+                start.delay = Some(number[..length].parse().unwrap_or(0));
             } else {
                 start.others.push(word.to_owned());
             }
@@ -43,7 +48,8 @@ impl Start {
 
     /// Seconds between autocleans; `None`: nothing is cleaned (`keep` beats `delay`).
     pub fn autoclean(&self) -> Option<u32> {
-        (!self.keep && self.delay > 0).then_some(self.delay)
+        let delay = self.delay.unwrap_or(DELAY);
+        (!self.keep && delay > 0).then_some(delay)
     }
 }
 
@@ -92,7 +98,7 @@ impl Found {
         if self.forbids.is_some() {
             return None;
         }
-        let told = |start: &&Start| start.keep || start.delay != 60;
+        let told = |start: &&Start| start.keep || start.delay.is_some();
         self.starts.iter().find(told).or(self.starts.first())
     }
 }
@@ -174,7 +180,7 @@ mod tests {
     #[test]
     fn words_are_read_as_kerneld_read_them() {
         let start = Start::read(0, ["delay=30", "keep", "debug", "nonsense"]);
-        assert_eq!((start.delay, start.keep, start.autoclean()), (30, true, None));
+        assert_eq!((start.delay, start.keep, start.autoclean()), (Some(30), true, None));
         assert_eq!(Start::read(0, ["delay=120x"]).autoclean(), Some(120));
         assert_eq!(Start::read(0, ["delay=0"]).autoclean(), None);
         assert_eq!(Start::read(0, []).autoclean(), Some(60));

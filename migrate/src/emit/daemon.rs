@@ -5,7 +5,7 @@ use super::commands::{AUTOCLEAN, Member};
 use super::kmod::Writer;
 use super::{OutputFile, OutputLine, comment, options};
 use crate::account::{Account, LineId};
-use crate::discover::{Found, Loaded, Start};
+use crate::discover::{DELAY, Found, Loaded, Start};
 use crate::modules_conf::Meaning;
 
 /// Modules to load at boot, one name a line.
@@ -109,7 +109,7 @@ pub fn files(found: &Found, meaning: &Meaning, account: &mut Account) -> Vec<Out
 fn settings(start: &Start, found: &Found, meaning: &Meaning, from: &[LineId]) -> Vec<OutputLine> {
     let mut lines = Vec::new();
     let mut line = |text: String, from: &[LineId]| lines.push(OutputLine { text, from: from.to_vec() });
-    line(format!("delay = {}", start.delay), from);
+    line(format!("delay = {}", start.delay.unwrap_or(DELAY)), from);
     line(format!("keep = {}", start.keep), from);
     if found.route {
         line("route = \"/sbin/request-route\"".to_owned(), from);

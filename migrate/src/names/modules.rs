@@ -82,13 +82,16 @@ fn absent(release: &str, row: &Row) -> String {
     format!("not in the kernel {release}{note}")
 }
 
-/// The name that modules of this name have in kernels 2.2 (`false`) or 2.4 (`true`), where it changed.
-pub fn under_modutils(old: &str, kernel_2_4: bool) -> Option<&'static str> {
-    match (old, kernel_2_4) {
-        ("ide-probe", true) => Some("ide-probe-mod"),
-        ("sound", _) => Some("soundcore"),
-        ("ppp", true) => Some("ppp_generic"),
-        ("new_tunnel", _) => Some("ipip"),
+/// The target that an alias has under kernels 2.2 (`false`) or 2.4 (`true`), where its module's name changed.
+pub fn under_modutils(alias: &str, old: &str, kernel_2_4: bool) -> Option<&'static str> {
+    match (alias, old, kernel_2_4) {
+        (_, "ide-probe", true) => Some("ide-probe-mod"),
+        // the core of OSS; the module `sound` stays beside it
+        ("char-major-14", "sound", _) => Some("soundcore"),
+        ("tty-ldisc-3", "ppp", true) => Some("ppp_async"),
+        ("tty-ldisc-14", "ppp", true) => Some("ppp_synctty"),
+        (_, "ppp", true) => Some("ppp_generic"),
+        (_, "new_tunnel", _) => Some("ipip"),
         _ => None,
     }
 }
