@@ -92,7 +92,7 @@ fn now(plan: &Plan, name: &str) -> Result<Vec<String>, String> {
         crate::verify::lay_out(plan, directory.path())?;
         let modprobe = Modprobe { kernel, configuration: directory.path() };
         for form in &forms {
-            let asked = form.strip_suffix('*').map_or(form.clone(), |stem| format!("{stem}0"));
+            let asked = form.strip_suffix("-*").map_or(form.clone(), |stem| format!("{stem}-0"));
             out.push(format!("asked for as {form}:"));
             let steps = modprobe.steps(&asked)?;
             if steps.is_empty() {

@@ -22,7 +22,7 @@ pub fn file(root: &Path, release: Option<&str>) -> Result<OutputFile, String> {
     ];
     for (name, modules) in &found {
         match modules.iter().collect::<Vec<_>>()[..] {
-            _ if kernel.has_module(name) => {}
+            _ if kernel.has_module(name) || kernel.is_builtin(name) => {}
             [] => lines.push(format!("install {name} /bin/true")),
             [module] => lines.push(format!("alias {name} {module}")),
             ref several => {
@@ -69,6 +69,11 @@ fn candidates(kernel: &Kernel) -> Result<BTreeMap<String, BTreeSet<String>>, Str
         // the old table decides between several modules when it names one of them
         if modules.is_empty() || modules.contains(&today) {
             *modules = BTreeSet::from([today]);
+        }
+    }
+    for old in modules::known() {
+        if let Today::Module { name, .. } | Today::Builtin { name } = modules::today(old, Some(kernel)) {
+            found.entry(old.to_owned()).or_insert_with(|| BTreeSet::from([canonical(&name)]));
         }
     }
     found.retain(|name, _| !answered.contains(name.as_str()));

@@ -1,10 +1,13 @@
 //! The real modprobe, asked questions only: `-R` (which module?) and `-D` (what would be run?). It loads nothing.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::Command;
 
 use crate::kernel::Kernel;
 use crate::names::canonical;
+use crate::text::{from_bytes, to_bytes};
 
 /// modprobe with a configuration directory and a kernel of our choice.
 #[derive(Debug)]
@@ -48,17 +51,14 @@ impl Modprobe<'_> {
             .arg(&self.kernel.release)
             .arg("-C")
             .arg(self.configuration)
-            .args(arguments)
+            .args(arguments.iter().map(|argument| OsString::from_vec(to_bytes(argument))))
             .env_clear()
             .env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
             .output()
             .map_err(|error| format!("modprobe cannot be run: {error}"))?;
         Ok(Answer {
-            lines: String::from_utf8_lossy(&output.stdout)
-                .lines()
-                .map(|line| line.trim_end().to_owned())
-                .collect(),
-            complaints: String::from_utf8_lossy(&output.stderr).into_owned(),
+            lines: from_bytes(&output.stdout).lines().map(|line| line.trim_end().to_owned()).collect(),
+            complaints: from_bytes(&output.stderr),
             success: output.status.success(),
         })
     }

@@ -169,14 +169,15 @@ fn compare(plan: &Plan, kernel: &Kernel, modprobe: &Modprobe, name: &str) -> Res
     let expected = expected(plan, kernel, name);
     let forms = match (&expected, resolved.chain.is_empty()) {
         // a module by its own name
-        (Expected::Module { today, .. }, true) => vec![today.clone()],
+        (Expected::Module { today, .. }, true) if kernel.has_module(name) => vec![today.clone()],
+        (Expected::Module { today, .. }, true) => vec![today.clone(), name.to_owned()],
         _ => requests::today(name).all(name),
     };
     forms
         .into_iter()
         .map(|form| {
             // a pattern of ours is asked for as a kernel would, with a number
-            let request = form.strip_suffix('*').map_or(form.clone(), |stem| format!("{stem}0"));
+            let request = form.strip_suffix("-*").map_or(form.clone(), |stem| format!("{stem}-0"));
             let (verdict, now, why) = judge(&expected, kernel, modprobe, &request)?;
             Ok(Row { name: name.to_owned(), then: expected.then(&old), request, now, verdict, why })
         })
@@ -222,8 +223,12 @@ fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
 fn is_open(plan: &Plan, name: &str) -> bool {
     let open = |line: usize| plan.account.line(line).fate == Some(Fate::NeedsAttention);
     let meaning = &plan.meaning;
-    let mut names = meaning.resolve(name).chain;
+    let resolved = meaning.resolve(name);
+    let mut names = resolved.chain;
     names.push(name.to_owned());
+    if let End::Module(module) = resolved.end {
+        names.push(module);
+    }
     names.iter().any(|name| {
         meaning.aliases.get(name).is_some_and(|alias| open(alias.line))
             || meaning.options.get(name).is_some_and(|options| options.lines.iter().all(|line| open(*line)))

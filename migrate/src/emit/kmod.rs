@@ -117,7 +117,8 @@ impl<'a> Writer<'a> {
         if name.starts_with('/') {
             return Ok(());
         }
-        if name.contains(['[', ']', '"', '\'', '\\', '#'])
+        if name.ends_with("-*")
+            || name.contains(['[', ']', '"', '\'', '\\', '#'])
             || name.chars().any(char::is_control)
             || name.starts_with('-')
         {
@@ -273,7 +274,7 @@ impl<'a> Writer<'a> {
 
     fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
         for form in requests::today(name).all(name) {
-            if form.ends_with('*') || self.is_module(&form) {
+            if form.ends_with("-*") || self.is_module(&form) {
                 self.alias(&form, OFF, from);
                 self.off.extend_from_slice(from);
             } else {
@@ -339,6 +340,9 @@ impl<'a> Writer<'a> {
         if let Some(other) = other.filter(|other| self.has_actions(other) && self.has_actions(name)) {
             let why = format!("{other} and {name} are both {today} today: write one set of commands for it");
             return self.refuse(lines, &why);
+        }
+        if !self.is_module(name) {
+            self.alias(name, today, lines);
         }
         let words = self.meaning.module_options(name);
         self.options_line(today, name, words, false);

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 const TABLE: &str = include_str!("../../data/modutils-defaults.tsv");
 
-/// Lines that repeat the table and make a file a dump of it. The kerneld mini-HOWTO told people to start
-/// with `modprobe -c`, so many files hold it whole; three or four such lines are someone's own wish.
-pub const DUMP: usize = 10;
+/// So many lines that repeat the table make a file a dump of it. The kerneld mini-HOWTO told people to start with
+/// `modprobe -c`, so many files hold the whole table (130 lines); a dozen such lines are someone's own wish.
+pub const DUMP: usize = 40;
 
 struct Defaults {
     aliases: HashMap<&'static str, Vec<&'static str>>,
