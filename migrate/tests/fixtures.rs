@@ -33,9 +33,8 @@ fn every_line_has_exactly_one_fate() {
                 "{fixture}: {} has no reason",
                 line.place()
             );
-            assert_eq!(
-                line.fate == Some(Fate::Rewritten) && line.output.is_empty(),
-                false,
+            assert!(
+                line.fate != Some(Fate::Rewritten) || !line.output.is_empty(),
                 "{fixture}: {}",
                 line.place()
             );
