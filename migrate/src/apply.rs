@@ -78,7 +78,9 @@ pub fn apply(plan: &Plan, observer: &mut Observer) -> Result<Outcome, String> {
 /// Puts everything back. Refuses when a written file was changed since, unless `force`.
 pub fn undo(root: &Root, force: bool, observer: &mut Observer) -> Result<Outcome, String> {
     let _lock = lock(root)?;
-    let Some(manifest) = Manifest::read(root)? else { return Ok(Outcome::Unchanged) };
+    let Some(manifest) = Manifest::read(root)? else {
+        return remove_remains(root).map(|()| Outcome::Unchanged);
+    };
     if manifest.phase == Phase::Done && !force {
         for entry in &manifest.files {
             let current = root.read_as_is(&entry.path)?.map(|content| content.bytes);
@@ -268,6 +270,16 @@ fn take_back(root: &Root, mut manifest: Manifest, observer: &mut Observer) -> Re
     remove_folders(&mut manifest.created.iter().rev().filter(is_ours));
     restore_stamps(root, &manifest);
     Ok(())
+}
+
+/// A crash before there was a manifest leaves our folder, empty but for a manifest half written.
+fn remove_remains(root: &Root) -> Result<(), String> {
+    let Ok(folder) = open_folder(root, FOLDER) else { return Ok(()) };
+    remove(&folder, &temporary(MANIFEST)).map_err(|error| format!("{FOLDER} cannot be cleaned: {error}"))?;
+    let (parent, name) = split(FOLDER);
+    let parent = open_folder(root, parent).map_err(|error| error.to_string())?;
+    unlinkat(&parent, name, UnlinkatFlags::RemoveDir)
+        .map_err(|error| format!("{FOLDER} cannot be removed: {error}"))
 }
 
 fn put_back(root: &Root, entry: &Entry, untouched: bool) -> io::Result<()> {

@@ -354,8 +354,7 @@ fn a_dump_of_the_defaults_is_not_taken_for_wishes() {
 fn a_missing_input_leaves_the_output_alone() {
     let output = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(output.path().join("out5"), "KEEPME\n").expect("a file");
-    let run = assert_cmd::Command::cargo_bin("kerneld-migrate")
-        .expect("the program")
+    let run = assert_cmd::cargo::cargo_bin_cmd!("kerneld-migrate")
         .args(["plan", "--root", "/nonexistent", "--output"])
         .arg(output.path().join("out5"))
         .assert()
