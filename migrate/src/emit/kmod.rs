@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::commands::{self, MODPROBE, Member, chain, part};
+use super::commands;
 use super::daemon::MODULES_LOAD;
 use super::{EARLY, LATE, OutputFile, OutputLine, comment, options};
 use crate::account::{Account, LineId};
 use crate::kernel::Kernel;
-use crate::modules_conf::{CommandKind, End, Given, ListKind, Meaning, Resolved};
+use crate::modules_conf::{End, ListKind, Meaning, Resolved};
 use crate::names::modules::{self, Today};
 use crate::names::{canonical, requests};
 
@@ -40,7 +40,7 @@ pub struct Writer<'a> {
     /// Old modules by the module of today that they share.
     owners: HashMap<String, String>,
     /// How many names load an old module under another name (`-o`).
-    renamed: HashMap<String, usize>,
+    pub(super) renamed: HashMap<String, usize>,
     /// The lines that need the helper for `off`.
     off: Vec<LineId>,
 }
@@ -54,7 +54,7 @@ impl<'a> Writer<'a> {
             out: ModprobeD::default(),
             taken: HashMap::new(),
             owners: HashMap::new(),
-            renamed: renamed(meaning),
+            renamed: options::renamed(meaning),
             off: Vec::new(),
         }
     }
@@ -229,14 +229,14 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether commands or above/below hang on a name, so that it has to become an install line.
-    fn has_actions(&self, name: &str) -> bool {
+    pub(super) fn has_actions(&self, name: &str) -> bool {
         self.meaning.commands.contains_key(name)
             || !self.meaning.members(ListKind::Above, name).is_empty()
             || !self.meaning.members(ListKind::Below, name).is_empty()
     }
 
     /// What serves an old module today, for a request of this name.
-    fn today_for(&self, request: &str, module: &str) -> Today {
+    pub(super) fn today_for(&self, request: &str, module: &str) -> Today {
         // 2.2's ppp is ppp_generic today, and its line discipline ppp_async
         let module = if request == "tty-ldisc-3" && module == "ppp" { "ppp_async" } else { module };
         modules::today(module, self.kernel)
@@ -350,220 +350,15 @@ impl<'a> Writer<'a> {
         self.remove_commands(name, today, &[name.to_owned()]);
         self.other_names(name, &Resolved { chain: vec![name.to_owned()], end: End::Loop, lines: Vec::new() });
     }
-
-    /// One `options` line, and one for each module that words moved to.
-    fn options_line(&mut self, key: &str, module: &str, words: Vec<Given>, of_alias: bool) {
-        let words = options::today(module, words);
-        for (word, why) in words.gone {
-            self.account.dropped(word.line, why);
-        }
-        for (module, word) in words.moved {
-            self.account.note(word.line, format!("`{}` belongs to {module} today", word.text));
-            self.options_words(module, vec![word], of_alias);
-        }
-        self.options_words(&pattern(key), words.own, of_alias);
-    }
-
-    fn options_words(&mut self, key: &str, words: Vec<Given>, of_alias: bool) {
-        let mut text = format!("options {key}");
-        let mut from = Vec::new();
-        for word in words {
-            match options::written(&word.text) {
-                Ok(written) => {
-                    text.push(' ');
-                    text.push_str(&written);
-                    from.push(word.line);
-                }
-                Err(why) => self.account.needs_attention(word.line, why),
-            }
-        }
-        from.dedup();
-        if !from.is_empty() {
-            let lines = if of_alias { &mut self.out.alias_options } else { &mut self.out.module_options };
-            lines.push(OutputLine { text, from });
-        }
-    }
-
-    /// `-o NAME` loaded a module a second time under another name; no kernel of today can.
-    fn other_names(&mut self, module: &str, resolved: &Resolved) {
-        let Some(other) =
-            resolved.chain.iter().find_map(|name| self.meaning.options.get(name)?.other_name.clone())
-        else {
-            return;
-        };
-        if self.renamed.get(module).is_some_and(|names| *names > 1) {
-            let why = format!(
-                "`-o {}` loaded {module} once more under another name, which no kernel can do today: put the parameters of all of them into one line",
-                other.text
-            );
-            self.account.needs_attention(other.line, why);
-        } else {
-            self.account
-                .dropped(other.line, format!("`-o {}` is left out: a module has one name today", other.text));
-        }
-    }
-
-    /// An alias with commands of its own: an install line that loads the module unless it is there.
-    fn virtual_alias(
-        &mut self,
-        name: &str,
-        module: &str,
-        today: &str,
-        resolved: &Resolved,
-        lines: &[LineId],
-        from: &[LineId],
-    ) {
-        let mut from = from.to_vec();
-        for name in &resolved.chain {
-            from.extend(self.lines_of(name));
-        }
-        from.sort_unstable();
-        from.dedup();
-        let words = options::today(module, self.meaning.alias_options(&resolved.chain));
-        for (word, why) in &words.gone {
-            self.account.note(word.line, why.clone());
-        }
-        let parameters: String =
-            words.own.iter().map(|word| format!(" {}", super::shell::quote(&word.text))).collect();
-        let load = format!("{MODPROBE} {today}{parameters}");
-        let body = match self.around(&resolved.chain, load, None) {
-            Ok(body) => body,
-            Err((line, why)) => {
-                self.refuse(
-                    lines,
-                    &format!("it hangs on a line that needs a person, {}", self.account.line(line).place()),
-                );
-                return self.account.needs_attention(line, why);
-            }
-        };
-        let base = self.virtual_name(name);
-        self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", canonical(today)), &from);
-        self.rewritten(lines, "");
-        for form in requests::today(name).all(name) {
-            self.alias(&form, &base, &from);
-        }
-        self.remove_commands(&base, today, &resolved.chain);
-    }
-
-    /// Everything around a load, in modutils' order: what lies below, pre-install, install or the load, and
-    /// post-install, what lies above. Above and below do not count for success.
-    pub(super) fn around(
-        &self,
-        names: &[String],
-        load: String,
-        owner: Option<&str>,
-    ) -> Result<String, (LineId, String)> {
-        let mut pre = Vec::new();
-        let mut instead = Vec::new();
-        let mut post = Vec::new();
-        for name in names {
-            for (kind, parts) in [
-                (CommandKind::PreInstall, &mut pre),
-                (CommandKind::Install, &mut instead),
-                (CommandKind::PostInstall, &mut post),
-            ] {
-                if let Some(command) = self.meaning.command_of(name, kind) {
-                    parts.push(part(&self.command(&command.text, owner).map_err(|why| (command.line, why))?));
-                }
-            }
-        }
-        if instead.is_empty() {
-            instead.push(load);
-        }
-        let (below, above) = self.beside(names)?;
-        let mut body = chain(pre.into_iter().chain(instead).chain(post));
-        for name in above {
-            body = format!("{body} && {{ {MODPROBE} -q {name}; true; }}");
-        }
-        let below: String = below.iter().map(|name| format!("{MODPROBE} -q {name}; ")).collect();
-        Ok(format!("{below}{body}"))
-    }
-
-    pub(super) fn command(&self, text: &str, owner: Option<&str>) -> Result<String, String> {
-        if let Some(name) = self.meaning.defined.keys().find(|name| text.contains(&format!("${name}"))) {
-            return Err(format!("the command uses ${name}, which `define` set, and kmod has no variables"));
-        }
-        commands::rewrite(text, owner, &|name| self.member(name))
-    }
-
-    /// `remove` for a name: pre-remove, remove or the removal itself, post-remove.
-    fn remove_commands(&mut self, name: &str, today: &str, chain_names: &[String]) {
-        let own = canonical(name) == canonical(today);
-        let unload = if own {
-            format!("{MODPROBE} -r --ignore-remove {today}")
-        } else {
-            format!("{MODPROBE} -r {today}")
-        };
-        let mut parts = Vec::new();
-        let mut lines = Vec::new();
-        for kind in [CommandKind::PreRemove, CommandKind::Remove, CommandKind::PostRemove] {
-            if kind == CommandKind::PostRemove && !parts.iter().any(|(k, _)| *k == CommandKind::Remove) {
-                parts.push((CommandKind::Remove, unload.clone()));
-            }
-            for name in chain_names {
-                let Some(command) = self.meaning.command_of(name, kind) else { continue };
-                match self.command(&command.text, None) {
-                    Ok(text) => parts.push((kind, part(&text))),
-                    Err(why) => return self.account.needs_attention(command.line, why),
-                }
-                lines.push(command.line);
-            }
-        }
-        if !lines.is_empty() {
-            let body = chain(parts.into_iter().map(|(_, text)| text));
-            let text = format!("remove {name} {}", commands::written(&body));
-            self.rewritten(&lines, "");
-            self.out.commands.push(OutputLine { text, from: lines });
-        }
-    }
-
-    /// What a module name in a list or command stands for today.
-    pub(super) fn member(&self, name: &str) -> Member {
-        let resolved = self.meaning.resolve(name);
-        match &resolved.end {
-            End::Off => Member::Off,
-            End::Loop => Member::Missing("its aliases lead back to themselves".to_owned()),
-            End::List(_, list) => Member::Name(self.virtual_name(list)),
-            End::Module(module) => match self.today_for(name, module) {
-                Today::Module { name: today, .. } | Today::Builtin { name: today } => {
-                    let plain = resolved
-                        .chain
-                        .iter()
-                        .all(|name| !self.has_actions(name) && !self.meaning.options.contains_key(name));
-                    Member::Name(if plain { today } else { self.virtual_name(name) })
-                }
-                Today::Gone { why } | Today::Absent { why, .. } => {
-                    Member::Missing(format!("{module} is {}", reason(&why)))
-                }
-                Today::Unknown if self.kernel.is_some() => {
-                    Member::Missing(format!("{module} is not in the kernel at hand"))
-                }
-                Today::Unknown => Member::Name(module.clone()),
-            },
-        }
-    }
 }
 
-/// How many names load each old module under another name.
-fn renamed(meaning: &Meaning) -> HashMap<String, usize> {
-    let mut counts = HashMap::new();
-    for (name, options) in &meaning.options {
-        if options.other_name.is_some()
-            && let End::Module(module) = meaning.resolve(name).end
-        {
-            *counts.entry(module).or_default() += 1;
-        }
-    }
-    counts
-}
-
-fn reason(why: &str) -> String {
+pub(super) fn reason(why: &str) -> String {
     if why.starts_with("not in") { why.to_owned() } else { format!("gone: {why}") }
 }
 
 /// A modutils name as a kmod pattern: modutils knew no wildcards, so `*` and `?` within a name stand for
 /// themselves. Our own forms end in `-*`.
-fn pattern(name: &str) -> String {
+pub(super) fn pattern(name: &str) -> String {
     let (body, wild) = match name.strip_suffix("-*") {
         Some(body) => (body, "-*"),
         None => (name, ""),

@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod daemon;
+pub mod installs;
 pub mod kmod;
 pub mod lists;
 pub mod modutils;

@@ -1,6 +1,10 @@
 //! Option words for modprobe.d: parameters in their names of today, values quoted as the kernel reads them.
 
-use crate::modules_conf::Given;
+use std::collections::HashMap;
+
+use super::OutputLine;
+use super::kmod::{Writer, pattern};
+use crate::modules_conf::{End, Given, Meaning, Resolved};
 use crate::names::parameters::{self, Parameter};
 
 /// The words of one `options` line and what was said about each.
@@ -55,6 +59,73 @@ pub fn written(word: &str) -> Result<String, String> {
     } else {
         format!("{key}={value}")
     })
+}
+
+impl Writer<'_> {
+    /// One `options` line, and one for each module that words moved to.
+    pub(super) fn options_line(&mut self, key: &str, module: &str, words: Vec<Given>, of_alias: bool) {
+        let words = today(module, words);
+        for (word, why) in words.gone {
+            self.account.dropped(word.line, why);
+        }
+        for (module, word) in words.moved {
+            self.account.note(word.line, format!("`{}` belongs to {module} today", word.text));
+            self.options_words(module, vec![word], of_alias);
+        }
+        self.options_words(&pattern(key), words.own, of_alias);
+    }
+
+    pub(super) fn options_words(&mut self, key: &str, words: Vec<Given>, of_alias: bool) {
+        let mut text = format!("options {key}");
+        let mut from = Vec::new();
+        for word in words {
+            match written(&word.text) {
+                Ok(written) => {
+                    text.push(' ');
+                    text.push_str(&written);
+                    from.push(word.line);
+                }
+                Err(why) => self.account.needs_attention(word.line, why),
+            }
+        }
+        from.dedup();
+        if !from.is_empty() {
+            let lines = if of_alias { &mut self.out.alias_options } else { &mut self.out.module_options };
+            lines.push(OutputLine { text, from });
+        }
+    }
+
+    /// `-o NAME` loaded a module a second time under another name; no kernel of today can.
+    pub(super) fn other_names(&mut self, module: &str, resolved: &Resolved) {
+        let Some(other) =
+            resolved.chain.iter().find_map(|name| self.meaning.options.get(name)?.other_name.clone())
+        else {
+            return;
+        };
+        if self.renamed.get(module).is_some_and(|names| *names > 1) {
+            let why = format!(
+                "`-o {}` loaded {module} once more under another name, which no kernel can do today: put the parameters of all of them into one line",
+                other.text
+            );
+            self.account.needs_attention(other.line, why);
+        } else {
+            self.account
+                .dropped(other.line, format!("`-o {}` is left out: a module has one name today", other.text));
+        }
+    }
+}
+
+/// How many names load each old module under another name.
+pub(super) fn renamed(meaning: &Meaning) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for (name, options) in &meaning.options {
+        if options.other_name.is_some()
+            && let End::Module(module) = meaning.resolve(name).end
+        {
+            *counts.entry(module).or_default() += 1;
+        }
+    }
+    counts
 }
 
 #[cfg(test)]

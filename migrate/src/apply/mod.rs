@@ -1,24 +1,29 @@
 //! `apply` and `undo`: written ahead in a manifest, each file replaced by one rename.
 //!
-//! A crash leaves the old state (nothing replaced yet) or is completed by the next `apply` or taken back by the
-//! next `undo`: the manifest holds both states whole before the first file is touched.
+//! All new files are first written whole beside their places, under names that nobody reads, and synced; then they
+//! are renamed, one system call each. A crash before that leaves the old state. A crash within those few
+//! microseconds, or while old files are put back, is completed by the next `apply` and taken back by the next
+//! `undo`: the manifest holds both states whole before the first file is touched.
+
+mod files;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, futimens, mkdirat, utimensat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, renameat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, futimens};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use crate::plan::Plan;
 use crate::root::Root;
 use crate::state::{Entry, FOLDER, MANIFEST, Manifest, Phase};
 use crate::text::{from_bytes, to_bytes};
+use files::{copy, make_folders, open_folder, remove, split, sync, temporary, write_at, write_temporary};
 
 /// What a run changed.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,6 +65,7 @@ pub fn apply(plan: &Plan, observer: &mut Observer) -> Result<Outcome, String> {
     let _lock = lock(root)?;
     if let Some(manifest) = Manifest::read(root)? {
         if manifest.phase == Phase::Committing {
+            manifest.files.iter().try_for_each(|entry| stage(root, entry))?;
             commit(root, manifest.clone(), observer)?;
         }
         if manifest.phase != Phase::Preparing && manifest.phase != Phase::Undoing && in_place(root, plan)? {
@@ -162,6 +168,10 @@ fn prepare(root: &Root, plan: &Plan, observer: &mut Observer) -> Result<Manifest
                 .map_err(|error| format!("{} cannot be saved: {error}", entry.path))?;
         }
     }
+    for entry in &manifest.files {
+        observer("write a new file");
+        stage(root, entry)?;
+    }
     observer("all is saved");
     manifest.phase = Phase::Committing;
     write_manifest(root, &manifest)?;
@@ -175,28 +185,29 @@ fn old_file(root: &Root, path: &str) -> Result<Option<Vec<u8>>, String> {
     match fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => Err(format!("{path}: {error}")),
-        Ok(found) if found.st_mode & libc_format() == regular() => {
+        Ok(found) if found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() => {
             Ok(root.read_as_is(path)?.map(|content| content.bytes))
         }
         Ok(_) => Err(format!("{path} is not a regular file (a link?): it is not written through")),
     }
 }
 
-fn libc_format() -> u32 {
-    nix::sys::stat::SFlag::S_IFMT.bits()
-}
-
-fn regular() -> u32 {
-    nix::sys::stat::SFlag::S_IFREG.bits()
-}
-
 /// Puts the new files in place, each by one rename.
 fn commit(root: &Root, mut manifest: Manifest, observer: &mut Observer) -> Result<(), String> {
+    let mut folders = Vec::new();
     for entry in &manifest.files {
-        observer("make folders");
-        make_folders(root, split(&entry.path).0, 0o755)?;
+        folders.push(
+            open_folder(root, split(&entry.path).0).map_err(|error| format!("{}: {error}", entry.path))?,
+        );
+    }
+    for (entry, folder) in manifest.files.iter().zip(&folders) {
         observer("replace a file");
-        replace(root, entry).map_err(|error| format!("{} cannot be written: {error}", entry.path))?;
+        let name = split(&entry.path).1;
+        renameat(folder, temporary(name).as_str(), folder, name)
+            .map_err(|error| format!("{} cannot be put in place: {error}", entry.path))?;
+    }
+    for folder in &folders {
+        sync(folder).map_err(|error| error.to_string())?;
     }
     observer("all is written");
     manifest.phase = Phase::Done;
@@ -205,37 +216,21 @@ fn commit(root: &Root, mut manifest: Manifest, observer: &mut Observer) -> Resul
     Ok(())
 }
 
-/// Writes one file beside its place and renames it there, with the old file's owner and mode.
-fn replace(root: &Root, entry: &Entry) -> io::Result<()> {
+/// Writes a new file beside its place, with the old file's owner and mode.
+fn stage(root: &Root, entry: &Entry) -> Result<(), String> {
     let (folder, name) = split(&entry.path);
-    let folder = open_folder(root, folder)?;
-    let old = match &entry.backup {
-        Some(backup) => {
-            Some(File::from(root.open_at(&format!("{FOLDER}/{backup}"), OFlag::O_RDONLY)?).metadata()?)
-        }
-        None => None,
+    make_folders(root, folder, 0o755)?;
+    let write = || -> io::Result<()> {
+        let folder = open_folder(root, folder)?;
+        let old = match &entry.backup {
+            Some(backup) => {
+                Some(File::from(root.open_at(&format!("{FOLDER}/{backup}"), OFlag::O_RDONLY)?).metadata()?)
+            }
+            None => None,
+        };
+        write_temporary(&folder, name, &to_bytes(&entry.content), old.as_ref())
     };
-    write_at(&folder, name, &to_bytes(&entry.content), old.as_ref())
-}
-
-fn write_at(folder: &OwnedFd, name: &str, bytes: &[u8], like: Option<&std::fs::Metadata>) -> io::Result<()> {
-    let temporary = temporary(name);
-    remove(folder, &temporary)?;
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let mut file = File::from(openat(folder, temporary.as_str(), flags, Mode::from_bits_truncate(0o600))?);
-    file.write_all(bytes)?;
-    if let Some(like) = like {
-        fchown(&file, Some(Uid::from_raw(like.uid())), Some(Gid::from_raw(like.gid())))?;
-    }
-    fchmod(&file, Mode::from_bits_truncate(like.map_or(0o644, |like| like.mode() & 0o7777)))?;
-    file.sync_all()?;
-    renameat(folder, temporary.as_str(), folder, name)?;
-    sync(folder)
-}
-
-/// A name that no reader of configuration folders takes: hidden, and without `.conf` at its end.
-fn temporary(name: &str) -> String {
-    format!(".{name}.kerneld-migrate-new")
+    write().map_err(|error| format!("{} cannot be written: {error}", entry.path))
 }
 
 /// Puts every old file back and removes what was not there before.
@@ -316,22 +311,6 @@ fn save(root: &Root, path: &str, backup: &str) -> io::Result<()> {
     }
 }
 
-/// Copies a file with owner, mode and time.
-fn copy(from: &OwnedFd, name: &str, to: &OwnedFd, new_name: &str) -> io::Result<()> {
-    let mut file = File::from(openat(
-        from,
-        name,
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW,
-        Mode::empty(),
-    )?);
-    let metadata = file.metadata()?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    write_at(to, new_name, &bytes, Some(&metadata))?;
-    let stamp = TimeSpec::new(metadata.mtime(), metadata.mtime_nsec());
-    Ok(utimensat(to, new_name, &stamp, &stamp, UtimensatFlags::NoFollowSymlink)?)
-}
-
 fn write_manifest(root: &Root, manifest: &Manifest) -> Result<(), String> {
     let text = serde_json::to_vec_pretty(manifest).map_err(|error| error.to_string())?;
     let write = || write_at(&open_folder(root, FOLDER)?, MANIFEST, &text, None);
@@ -364,55 +343,5 @@ fn restore_stamps(root: &Root, manifest: &Manifest) {
             // a folder of someone else keeps its new time: its content is what counts
             let _ = futimens(&folder, &TimeSpec::UTIME_OMIT, &stamp);
         }
-    }
-}
-
-fn make_folders(root: &Root, folder: &str, mode: u32) -> Result<(), String> {
-    for end in folder.match_indices('/').map(|(index, _)| index).skip(1).chain([folder.len()]) {
-        let (parent, name) = split(&folder[..end]);
-        let make = || -> io::Result<()> {
-            let parent = open_folder(root, parent)?;
-            let last = if end == folder.len() { mode } else { 0o755 };
-            match mkdirat(&parent, name, Mode::from_bits_truncate(last)) {
-                Ok(()) => {
-                    let made = openat(
-                        &parent,
-                        name,
-                        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW,
-                        Mode::empty(),
-                    )?;
-                    fchmod(&made, Mode::from_bits_truncate(last))?;
-                    sync(&parent)
-                }
-                Err(Errno::EEXIST) => Ok(()),
-                Err(error) => Err(error.into()),
-            }
-        };
-        make().map_err(|error| format!("the folder {} cannot be made: {error}", &folder[..end]))?;
-    }
-    Ok(())
-}
-
-fn open_folder(root: &Root, path: &str) -> io::Result<OwnedFd> {
-    root.open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
-}
-
-fn remove(folder: &OwnedFd, name: &str) -> io::Result<()> {
-    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn sync(folder: &OwnedFd) -> io::Result<()> {
-    File::from(folder.as_fd().try_clone_to_owned()?).sync_all()
-}
-
-/// `/a/b/c` → (`/a/b`, `c`).
-fn split(path: &str) -> (&str, &str) {
-    match path.rsplit_once('/') {
-        Some(("", name)) => ("/", name),
-        Some(parts) => parts,
-        None => ("/", path),
     }
 }
