@@ -53,8 +53,8 @@ pub struct Meaning {
     pub aliases: HashMap<String, Alias>,
     /// Options by name (of a module or an alias).
     pub options: HashMap<String, Options>,
-    /// above, below, probe, probeall by name.
-    pub lists: HashMap<(ListKind, String), Vec<Given>>,
+    /// above, below, probe, probeall (in the order of [`ListKind`]) by name.
+    pub lists: [HashMap<String, Vec<Given>>; 4],
     /// Commands by name.
     pub commands: HashMap<String, HashMap<CommandKind, Command>>,
     /// Every name that the configuration speaks of, in order of first mention.
@@ -199,7 +199,7 @@ impl Meaning {
     ) {
         let (kind, name) = key;
         self.mention(name);
-        let list = self.lists.entry((kind, name.to_owned())).or_default();
+        let list = self.lists[kind as usize].entry(name.to_owned()).or_default();
         if !add {
             let mut old: Vec<LineId> = list.drain(..).map(|member| member.line).collect();
             old.dedup();
@@ -228,7 +228,7 @@ impl Meaning {
 
     /// The members of a list, empty when there is none.
     pub fn members(&self, kind: ListKind, name: &str) -> &[Given] {
-        self.lists.get(&(kind, name.to_owned())).map_or(&[], Vec::as_slice)
+        self.lists[kind as usize].get(name).map_or(&[], Vec::as_slice)
     }
 }
 
