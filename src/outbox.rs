@@ -85,7 +85,7 @@ impl Outbox {
 
     fn remember(&mut self, id: i32, now: Instant) {
         self.sent.push_back((now, id));
-        if self.sent.len() % FORGET_FROM == 0 && self.queue_is_empty() {
+        if self.sent.len().is_multiple_of(FORGET_FROM) && self.queue_is_empty() {
             self.sent.clear();
         }
     }
