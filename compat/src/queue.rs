@@ -23,6 +23,8 @@ pub const CAPACITY: usize = 8192;
 /// Which messages to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Select {
+    /// The first of any type.
+    Any,
     /// The first of just this type.
     Exactly(i64),
     /// The lowest type up to this one, as kerneld's `msgrcv(type = -255)`.
@@ -32,6 +34,7 @@ pub enum Select {
 impl Select {
     fn msgtyp(self) -> libc::c_long {
         match self {
+            Select::Any => 0,
             Select::Exactly(mtype) => mtype,
             Select::UpTo(highest) => -highest,
         }
@@ -40,6 +43,7 @@ impl Select {
     /// Whether a message of this type is selected.
     pub fn takes(self, mtype: i64) -> bool {
         match self {
+            Select::Any => true,
             Select::Exactly(only) => mtype == only,
             Select::UpTo(highest) => (1..=highest).contains(&mtype),
         }
