@@ -3,11 +3,15 @@
 //! * [`wire`]: the four layouts of a message, pure;
 //! * [`request`]: the commands and their texts, typed;
 //! * [`queue`]: the SysV message queue, the only place here that makes system calls;
+//! * [`sender`]: which process sent a request;
+//! * [`journal`]: the record of every request and of what became of it;
 //! * [`tool`]: what the command-line tools share;
 //! * [`client`]: what the 2.0 kernel's `kerneld_send` did, for programs of today.
 
 pub mod client;
+pub mod journal;
 pub mod queue;
 pub mod request;
+pub mod sender;
 pub mod tool;
 pub mod wire;
