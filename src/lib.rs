@@ -18,6 +18,7 @@ pub mod outbox;
 pub mod policy;
 pub mod recorder;
 pub mod report;
+pub mod rules;
 pub mod sandbox;
 pub mod status;
 pub mod sys;

@@ -56,7 +56,7 @@ impl ModuleName {
         if matches!(first, b'-' | b'.') {
             return Err(Refusal::new(libc::EINVAL, format!("name '{shown}' begins with - or .")));
         }
-        match text.iter().find(|byte| !allowed(**byte)) {
+        match text.iter().find(|byte| !may_hold(**byte)) {
             Some(byte) => {
                 let why = format!("name '{shown}' holds the byte '{}'", byte.escape_ascii());
                 Err(Refusal::new(libc::EINVAL, why))
@@ -71,7 +71,8 @@ impl ModuleName {
     }
 }
 
-fn allowed(byte: u8) -> bool {
+/// Whether a name may hold this byte.
+pub fn may_hold(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"'\"`/\\$&|;<>()[]{}*?!#~^".contains(&byte)
 }
 
