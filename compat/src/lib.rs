@@ -1,3 +1,13 @@
 //! The past: what kerneld (Linux 1.3.57-2.1.89) spoke, and the tools around it.
+//!
+//! * [`wire`]: the four layouts of a message, pure;
+//! * [`request`]: the commands and their texts, typed;
+//! * [`queue`]: the SysV message queue, the only place here that makes its system calls;
+//! * [`client`]: what the 2.0 kernel's `kerneld_send` did, for programs of today;
+//! * [`kdrun`]: running an unmodified old program so that it finds the queue.
 
+pub mod client;
 pub mod kdrun;
+pub mod queue;
+pub mod request;
+pub mod wire;

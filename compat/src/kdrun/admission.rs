@@ -5,6 +5,8 @@ use std::fmt;
 
 use nix::errno::Errno;
 
+use crate::queue::{Queue, Stat};
+
 /// Where the daemon's queue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -51,51 +53,17 @@ impl fmt::Display for Verdict {
 /// Decides for the thread `caller`, as its user is at this moment. The kernel will check each
 /// msgsnd and msgrcv again by the same permissions; this only says it where old programs look.
 pub(super) fn admit(channel: Channel, caller: u32) -> Verdict {
-    match find(channel).and_then(|id| Ok((id, Access::of_queue(id)?))) {
-        Ok((id, access)) => match Credentials::of_thread(caller) {
-            Some(caller) if access.lets_in(&caller) => Verdict::Queue(id),
+    let queue = match channel {
+        Channel::Id(id) => Ok(Queue::from_id(id)),
+        Channel::Key(key) => Queue::open(key),
+    };
+    match queue.and_then(|queue| Ok((queue, queue.stat()?))) {
+        Ok((queue, stat)) => match Credentials::of_thread(caller) {
+            Some(caller) if caller.may_use(&stat) => Verdict::Queue(queue.id()),
             _ => Verdict::Refused,
         },
         Err(Errno::EACCES) => Verdict::Refused,
         Err(_) => Verdict::NoDaemon,
-    }
-}
-
-fn find(channel: Channel) -> Result<i32, Errno> {
-    match channel {
-        Channel::Id(id) => Ok(id),
-        // SAFETY: msgget takes two integers and touches no memory.
-        Channel::Key(key) => Errno::result(unsafe { libc::msgget(key, 0) }),
-    }
-}
-
-/// Who may read and write a queue.
-#[derive(Debug, Clone, Copy)]
-struct Access {
-    owner: (u32, u32),
-    creator: (u32, u32),
-    mode: u32,
-}
-
-impl Access {
-    fn of_queue(id: i32) -> Result<Self, Errno> {
-        let state = sysvmq::get(id, libc::IPC_STAT).map_err(|_| Errno::last())?;
-        let perm = state.msg_perm;
-        Ok(Self { owner: (perm.uid, perm.gid), creator: (perm.cuid, perm.cgid), mode: perm.mode.into() })
-    }
-
-    /// Root, or whom the mode lets both read and write, by the class it is in (`ipcperms` in
-    /// `ipc/util.c`): a client must send as well as receive.
-    fn lets_in(&self, caller: &Credentials) -> bool {
-        const READ_AND_WRITE: u32 = 0o6;
-        let class = if [self.owner.0, self.creator.0].contains(&caller.uid) {
-            self.mode >> 6
-        } else if caller.groups.iter().any(|gid| [self.owner.1, self.creator.1].contains(gid)) {
-            self.mode >> 3
-        } else {
-            self.mode
-        };
-        caller.uid == 0 || class & READ_AND_WRITE == READ_AND_WRITE
     }
 }
 
@@ -107,6 +75,20 @@ struct Credentials {
 }
 
 impl Credentials {
+    /// Whether this is root, or one whom the queue's mode lets both read and write, by the class it
+    /// is in (`ipcperms` in `ipc/util.c`): a client must send as well as receive.
+    fn may_use(&self, queue: &Stat) -> bool {
+        const READ_AND_WRITE: u16 = 0o6;
+        let class = if [queue.uid, queue.creator.0].contains(&self.uid) {
+            queue.mode >> 6
+        } else if self.groups.iter().any(|gid| [queue.gid, queue.creator.1].contains(gid)) {
+            queue.mode >> 3
+        } else {
+            queue.mode
+        };
+        self.uid == 0 || class & READ_AND_WRITE == READ_AND_WRITE
+    }
+
     fn of_thread(thread: u32) -> Option<Self> {
         let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
         Self::parse(&status)
@@ -133,28 +115,37 @@ mod tests {
         Credentials { uid, groups: groups.to_vec() }
     }
 
-    fn queue(mode: u32) -> Access {
-        Access { owner: (100, 200), creator: (0, 0), mode }
+    fn queue(mode: u16) -> Stat {
+        Stat {
+            messages: 0,
+            capacity: 16384,
+            last_sender: 0,
+            last_receiver: 0,
+            uid: 100,
+            gid: 200,
+            creator: (0, 0),
+            mode,
+        }
     }
 
     #[test]
     fn root_is_always_let_in() {
-        assert!(queue(0).lets_in(&user(0, &[0])));
+        assert!(user(0, &[0]).may_use(&queue(0)));
     }
 
     #[test]
     fn each_class_needs_both_reading_and_writing() {
         for (caller, shift) in [(user(100, &[7]), 6), (user(7, &[7, 200]), 3), (user(7, &[7]), 0)] {
             for (bits, let_in) in [(0o6, true), (0o4, false), (0o2, false), (0, false)] {
-                assert_eq!(queue(bits << shift).lets_in(&caller), let_in, "{caller:?} {bits:o}");
+                assert_eq!(caller.may_use(&queue(bits << shift)), let_in, "{caller:?} {bits:o}");
             }
         }
     }
 
     #[test]
     fn the_first_class_that_fits_decides() {
-        assert!(!queue(0o066).lets_in(&user(100, &[200])));
-        assert!(!queue(0o606).lets_in(&user(7, &[200])));
+        assert!(!user(100, &[200]).may_use(&queue(0o066)));
+        assert!(!user(7, &[200]).may_use(&queue(0o606)));
     }
 
     #[test]

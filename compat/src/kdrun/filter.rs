@@ -10,9 +10,7 @@ use libc::{
 };
 use std::mem::offset_of;
 
-/// `IPC_KERNELD` of the old protocol (`include/linux/kerneld.h`, Linux 1.3.57). The new protocol's
-/// 00140000 holds this bit too, so this one bit is the whole test.
-pub(super) const IPC_KERNELD: i32 = 0o40000;
+use crate::queue::IPC_KERNELD_OLD;
 
 /// `AUDIT_ARCH_X86_64`: EM_X86_64, 64-bit, little-endian (`include/uapi/linux/audit.h`).
 const ARCH_X86_64: u32 = 0xc000_003e;
@@ -68,7 +66,8 @@ const NOTIFY: u8 = 15;
 const ALLOW: u8 = 16;
 
 /// Notifies of `msgget(key, flags)` and i386 `ipc(MSGGET, key, flags)` when `flags` hold
-/// `IPC_KERNELD`, and allows all else. The flags are in a register, so that nothing need be read
+/// `IPC_KERNELD`, and allows all else. The old protocol's bit is the whole test, because the new
+/// protocol's value holds it too. The flags are in a register, so that nothing need be read
 /// from the program's memory and no other thread of it can change them.
 pub(super) const fn program() -> [sock_filter; 17] {
     [
@@ -86,7 +85,7 @@ pub(super) const fn program() -> [sock_filter; 17] {
         /* 11 */ load(argument(2)),
         /* 12 */ jump(12, FLAGS),
         /* 13 */ load(argument(1)),
-        /* 14 */ branch(14, BPF_JSET, IPC_KERNELD as u32, NOTIFY, ALLOW),
+        /* 14 */ branch(14, BPF_JSET, IPC_KERNELD_OLD as u32, NOTIFY, ALLOW),
         /* 15 */ verdict(SECCOMP_RET_USER_NOTIF),
         /* 16 */ verdict(SECCOMP_RET_ALLOW),
     ]

@@ -76,7 +76,7 @@ fn tells_of_the_last_exit(listener: &OwnedFd) -> Result<(), Errno> {
 pub(super) fn already_answered() -> bool {
     const NOBODYS_KEY: libc::key_t = 0x6e6f_6e65;
     // SAFETY: msgget takes two integers and touches no memory.
-    let answer = Errno::result(unsafe { libc::msgget(NOBODYS_KEY, super::filter::IPC_KERNELD) });
+    let answer = Errno::result(unsafe { libc::msgget(NOBODYS_KEY, crate::queue::IPC_KERNELD_OLD) });
     answer != Err(Errno::ENOENT)
 }
 
