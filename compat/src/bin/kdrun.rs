@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use kerneld_compat::kdrun::{Channel, Options, run};
+use kerneld_compat::queue::parse_key;
 
 /// Runs PROGRAM so that its msgget calls with IPC_KERNELD return the queue of the kerneld daemon.
 ///
@@ -23,7 +24,7 @@ use kerneld_compat::kdrun::{Channel, Options, run};
 )]
 struct Arguments {
     /// The key of the daemon's queue, decimal or 0x and hexadecimal.
-    #[arg(long, value_name = "KEY", default_value = "0x6b65726e", value_parser = number)]
+    #[arg(long, value_name = "KEY", default_value = "0x6b65726e", value_parser = parse_key)]
     key: i32,
     /// The id of the daemon's queue, in place of its key.
     #[arg(long, value_name = "ID", conflicts_with = "key")]
@@ -36,7 +37,7 @@ struct Arguments {
     #[arg(long, short)]
     verbose: bool,
     /// The program and its arguments.
-    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
@@ -51,15 +52,6 @@ impl From<Arguments> for Options {
             arguments: arguments.command,
         }
     }
-}
-
-/// A key as ipcs(1) prints it, or in decimal.
-fn number(text: &str) -> Result<i32, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).map(u32::cast_signed),
-        None => text.parse(),
-    };
-    parsed.map_err(|error| format!("{error}: a key is a 32-bit number, as in 0x6b65726e"))
 }
 
 #[unsafe(no_mangle)]
