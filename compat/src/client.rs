@@ -237,7 +237,7 @@ mod tests {
     fn ids_differ_and_stay_in_the_range_of_answers() {
         let (first, second) = (fresh_id(), fresh_id());
         assert_ne!(first, second);
-        assert!(first >= FIRST_ID && first < 0x7fff_0000);
+        assert!((FIRST_ID..0x7fff_0000).contains(&first));
     }
 
     #[test]

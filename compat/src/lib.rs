@@ -3,6 +3,7 @@
 //! * [`wire`]: the four layouts of a message, pure;
 //! * [`request`]: the commands and their texts, typed;
 //! * [`queue`]: the SysV message queue, the only place here that makes its system calls;
+//! * [`tool`]: what the command-line tools share;
 //! * [`client`]: what the 2.0 kernel's `kerneld_send` did, for programs of today;
 //! * [`kdrun`]: running an unmodified old program so that it finds the queue.
 
@@ -10,4 +11,5 @@ pub mod client;
 pub mod kdrun;
 pub mod queue;
 pub mod request;
+pub mod tool;
 pub mod wire;

@@ -9,18 +9,6 @@ use std::mem::size_of;
 /// The key of the daemon's queue unless another is given: `kern` in ASCII.
 pub const DEFAULT_KEY: i32 = 0x6b65_726e;
 
-/// Reads a queue's key: decimal, or hexadecimal after `0x` as ipcs(1) prints it.
-///
-/// # Errors
-/// A sentence, when it is not a number of 32 bits.
-pub fn parse_key(text: &str) -> Result<i32, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).map(u32::cast_signed),
-        None => text.parse(),
-    };
-    parsed.map_err(|error| format!("{error}: a key is a 32-bit number, as in 0x6b65726e"))
-}
-
 /// Flag bits by which a program asks `msgget` for kerneld's channel, new protocol
 /// (`IPC_KERNELD`, `kerneld.h`, Linux 2.1).
 pub const IPC_KERNELD_NEW: i32 = 0o0014_0000;
@@ -35,6 +23,8 @@ pub const CAPACITY: usize = 8192;
 /// Which messages to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Select {
+    /// The first of any type.
+    Any,
     /// The first of just this type.
     Exactly(i64),
     /// The lowest type up to this one, as kerneld's `msgrcv(type = -255)`.
@@ -44,6 +34,7 @@ pub enum Select {
 impl Select {
     fn msgtyp(self) -> libc::c_long {
         match self {
+            Select::Any => 0,
             Select::Exactly(mtype) => mtype,
             Select::UpTo(highest) => -highest,
         }
@@ -52,6 +43,7 @@ impl Select {
     /// Whether a message of this type is selected.
     pub fn takes(self, mtype: i64) -> bool {
         match self {
+            Select::Any => true,
             Select::Exactly(only) => mtype == only,
             Select::UpTo(highest) => (1..=highest).contains(&mtype),
         }
@@ -266,14 +258,6 @@ mod tests {
         fn drop(&mut self) {
             self.0.remove().expect("our queue is still there");
         }
-    }
-
-    #[test]
-    fn keys_are_read_as_ipcs_prints_them() {
-        assert_eq!(parse_key("0x6b65726e"), Ok(DEFAULT_KEY));
-        assert_eq!(parse_key("-1"), Ok(-1));
-        assert_eq!(parse_key("0xffffffff"), Ok(-1));
-        assert!(parse_key("0x100000000").is_err() && parse_key("kern").is_err());
     }
 
     #[test]

@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use crate::wire::{Layout, MAX_ID, Message};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a message's `mtype` asks for (`KERNELD_*` of `kerneld.h`, Linux 2.0-2.1.89; 255 by modutils' kdstat).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Command {
     /// 1: run a shell command.
     System,
@@ -89,7 +90,7 @@ impl fmt::Display for Command {
 }
 
 /// Where an answer goes and in which shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyTo {
     /// The answer's `mtype`, 1 to [`MAX_ID`]; 0 when nobody waits for one.
     pub id: i32,

@@ -5,6 +5,7 @@
 //! Nothing on the wire names the layout: [`Layout::detect`] tells them apart by what cannot occur.
 #![forbid(unsafe_code)]
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,7 +19,7 @@ pub const MAX_MTEXT: usize = 1024;
 pub const MAX_ID: i64 = 0x7fff_ffff;
 
 /// How a sender's compiler and protocol laid out `mtext`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Layout {
     /// 32-bit sender, old protocol: `id:4 text…`.
     Ilp32Old,

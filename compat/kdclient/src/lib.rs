@@ -10,8 +10,9 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use kerneld_compat::client::{Answer, Client, Failure};
-use kerneld_compat::queue::{CAPACITY, DEFAULT_KEY, parse_key};
+use kerneld_compat::queue::{CAPACITY, DEFAULT_KEY};
 use kerneld_compat::request::Command;
+use kerneld_compat::tool::parse_key;
 use kerneld_compat::wire::Layout;
 
 /// In `ret_size`: wait for the answer (`kerneld.h`: 0x80000000).
@@ -34,7 +35,7 @@ const LAYOUT: Layout = Layout::Ilp32New;
 /// Returns the answer's status, or 0 when no answer is awaited; or a negative errno, as the kernel's
 /// function of this name: -ENODEV when no daemon serves the queue or nobody read the request within
 /// a second, -EACCES when the queue is not open to this user, -EINVAL for a text that no message
-/// holds, -EFAULT for a null `text` of some length.
+/// holds or a `KERNELD_KEY` that is no key, -EFAULT for a null `text` of some length.
 ///
 /// # Safety
 /// `text` is null or has `msgsz` readable bytes; `ret_val` is null or has `ret_size` writable bytes
@@ -76,8 +77,9 @@ fn send(command: Command, text: &[u8], wait: bool) -> Result<Answer, c_int> {
     if text.len() + LAYOUT.header_len() > CAPACITY {
         return Err(-libc::EINVAL);
     }
+    let key = key()?;
     let ask = || -> Result<Answer, Failure> {
-        let client = Client::open(key(), LAYOUT)?;
+        let client = Client::open(key, LAYOUT)?;
         if wait {
             return client.ask(command, text, None);
         }
@@ -88,12 +90,15 @@ fn send(command: Command, text: &[u8], wait: bool) -> Result<Answer, c_int> {
     catch_unwind(ask).map_err(|_| -libc::ENOMEM)?.map_err(Failure::status)
 }
 
-/// The key of the daemon's queue. Who starts a set-user-ID program has no say in it.
-fn key() -> i32 {
+/// The key of the daemon's queue; -EINVAL when the environment's is none. Who starts a set-user-ID
+/// program has no say in it.
+fn key() -> Result<i32, c_int> {
     // SAFETY: getauxval takes a number and touches no memory of ours.
     let set_user_id = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    let chosen = (!set_user_id).then(|| std::env::var("KERNELD_KEY").ok()).flatten();
-    chosen.and_then(|text| parse_key(&text).ok()).unwrap_or(DEFAULT_KEY)
+    match std::env::var("KERNELD_KEY") {
+        Ok(chosen) if !set_user_id => parse_key(&chosen).map_err(|_| -libc::EINVAL),
+        _ => Ok(DEFAULT_KEY),
+    }
 }
 
 /// [`kerneld_send`] of a C string whose answer's text does not matter.

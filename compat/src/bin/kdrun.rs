@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use kerneld_compat::kdrun::{Channel, Options, run};
-use kerneld_compat::queue::parse_key;
+use kerneld_compat::queue::DEFAULT_KEY;
+use kerneld_compat::tool::parse_key;
 
 /// Runs PROGRAM so that its msgget calls with IPC_KERNELD return the queue of the kerneld daemon.
 ///
@@ -23,8 +24,8 @@ use kerneld_compat::queue::parse_key;
     override_usage = "kdrun [--key KEY | --qid ID] [--wait SECONDS] [--verbose] PROGRAM [ARG]..."
 )]
 struct Arguments {
-    /// The key of the daemon's queue, decimal or 0x and hexadecimal.
-    #[arg(long, value_name = "KEY", default_value = "0x6b65726e", value_parser = parse_key)]
+    /// The key of the daemon's queue, decimal or 0x…
+    #[arg(long, value_parser = parse_key, default_value_t = DEFAULT_KEY, hide_default_value = true)]
     key: i32,
     /// The id of the daemon's queue, in place of its key.
     #[arg(long, value_name = "ID", conflicts_with = "key")]

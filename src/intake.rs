@@ -1,0 +1,82 @@
+//! The unprivileged half: reads the queue, makes requests of messages, and passes on what the policy
+//! lets through. It alone reads requests, and can do nothing else.
+#![forbid(unsafe_code)]
+
+use crate::action::{FromIntake, Order};
+use crate::policy;
+use crate::sandbox;
+use ipc_channel::ipc::IpcSender;
+use kerneld_compat::queue::{Buffer, Queue, Select};
+use kerneld_compat::request::{Malformed, Request};
+use log::warn;
+use nix::errno::Errno;
+use nix::sys::prctl;
+use signal_hook::consts::SIGTERM;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What an intake needs to know.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The channel to the executor.
+    pub channel: String,
+    /// The queue's id.
+    pub queue: i32,
+    /// Which requests to take.
+    pub select: Select,
+    /// User and group to become, if the executor may choose.
+    pub become_user: Option<(u32, u32)>,
+}
+
+/// Reads requests until SIGTERM; then passes on what is there, and ends.
+///
+/// # Errors
+/// A sentence: a hardening step failed, or the queue or the executor is gone.
+pub fn run(setup: &Setup) -> Result<(), String> {
+    let asked_to_end = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGTERM, Arc::clone(&asked_to_end))
+        .map_err(|error| format!("cannot listen for SIGTERM: {error}"))?;
+    // For ps: the program's own name is that of a link in /proc.
+    prctl::set_name(c"kerneld-intake").map_err(|errno| format!("cannot name itself: {}", errno.desc()))?;
+    let executor = IpcSender::connect(setup.channel.clone())
+        .map_err(|error| format!("cannot reach the executor: {error}"))?;
+    let tell = |message| executor.send(message).map_err(|error| format!("the executor is gone: {error}"));
+    // The channel's first use makes system calls that it needs no more later.
+    tell(FromIntake::Hello)?;
+    sandbox::lock_in(setup.become_user)?;
+    tell(FromIntake::Ready)?;
+    let queue = Queue::from_id(setup.queue);
+    let mut buffer = Buffer::default();
+    loop {
+        let ending = asked_to_end.load(Ordering::Relaxed);
+        match next_message(queue, setup.select, &mut buffer, ending) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(format!("cannot read the queue: {}", errno.desc())),
+        }
+        match read(&buffer, setup.select) {
+            Ok(order) => tell(FromIntake::Order(order))?,
+            Err(why) => warn!("dropped a message of type {} that cannot be answered: {why}", buffer.mtype()),
+        }
+    }
+}
+
+/// False when there is none and none is waited for.
+fn next_message(queue: Queue, select: Select, buffer: &mut Buffer, ending: bool) -> Result<bool, Errno> {
+    if ending {
+        return queue.try_receive(select, buffer);
+    }
+    queue.receive(select, buffer).map(|()| true)
+}
+
+/// Makes an order of a message. An answer under an id that we would take for a request ourselves is
+/// no answer to anybody.
+fn read(buffer: &Buffer, select: Select) -> Result<Order, Malformed> {
+    let request = Request::parse(buffer.mtype(), buffer.mtext())?;
+    let reply = request.reply;
+    if reply.wanted() && select.takes(i64::from(reply.id)) {
+        return Err(Malformed::Id(i64::from(reply.id)));
+    }
+    Ok(Order { reply, verdict: policy::judge(&request) })
+}
