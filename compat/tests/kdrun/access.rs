@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use crate::support::{Daemon, NOBODY, Place, root_or_skip, text};
 
 /// `open` by an ordinary user who runs kdrun, on a queue of this mode.
-fn opened_by_nobody(mode: i32) -> Vec<(Option<i32>, String, String)> {
+fn opened_by_nobody(mode: u16) -> Vec<(Option<i32>, String, String)> {
     let place = Place::new();
     let daemon = Daemon::start(&place, mode);
     let run = |client| {

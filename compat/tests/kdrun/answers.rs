@@ -52,7 +52,7 @@ fn a_queue_named_by_its_id_is_found_too() {
         kdrun.args(["--qid", id]).arg(&client).args(["open", "libc"]).output().unwrap()
     };
     assert_eq!(text(&run(&daemon.id()).stdout), daemon.id());
-    let gone = Daemon::start(&elsewhere, 0o600).id();
+    let gone = Daemon::start(&elsewhere, 0o600).id(); // removed at once
     assert_eq!(text(&run(&gone).stdout), "No such device");
 }
 

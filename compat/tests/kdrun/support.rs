@@ -1,16 +1,16 @@
-//! A folder, a queue and one who answers on it, for one test.
+//! A folder, a key and a daemon, for one test.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use kerneld_compat::queue::{Buffer, Queue, Select};
-use kerneld_compat::request::Request;
-use nix::unistd::geteuid;
+use kerneld_compat::queue::Queue;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
 
 use crate::c::{CC, Compiler};
@@ -46,8 +46,12 @@ impl Place {
     /// `kdrun --key KEY`, to be followed by more options or the program.
     pub fn kdrun(&self) -> Command {
         let mut command = Command::new(&self.kdrun);
-        command.arg("--key").arg(format!("{:#x}", self.key));
+        command.arg("--key").arg(self.key());
         command
+    }
+
+    fn key(&self) -> String {
+        format!("{:#x}", self.key)
     }
 
     /// `kdrun --key KEY PROGRAM ARG…`, run to its end.
@@ -101,6 +105,13 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        // There is none unless a daemon crashed.
+        let _ = Queue::open(self.key).and_then(|queue| queue.remove());
+    }
+}
+
 fn rand_bytes() -> [u8; 4] {
     let mut bytes = [0; 4];
     let mut random = fs::File::open("/dev/urandom").expect("/dev/urandom");
@@ -109,7 +120,7 @@ fn rand_bytes() -> [u8; 4] {
 }
 
 /// Waits for what must come; fails only when it has not for so long that it never will.
-pub fn wait_until(what: &str, done: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(60), "still waiting: {what}");
@@ -125,41 +136,62 @@ pub fn in_msgget(pid: u32) {
     });
 }
 
-/// The queue of a place's key, and a thread that answers each request named `exitN` with status N.
+/// A real kerneld on a place's key, whose helper exits with N for a module named `exitN`.
 pub struct Daemon {
     pub queue: Queue,
-    thread: Option<JoinHandle<()>>,
+    child: Child,
 }
 
 impl Daemon {
-    pub fn start(place: &Place, mode: i32) -> Self {
-        let queue = Queue::create(place.key, mode).expect("a queue of a fresh key");
-        let thread = Some(thread::spawn(move || serve(queue)));
-        Daemon { queue, thread }
+    /// Starts one whose queue has this mode, and waits until it serves.
+    pub fn start(place: &Place, mode: u16) -> Self {
+        let (config, log) = (place.path("kerneld.toml"), place.path("kerneld.log"));
+        fs::write(&config, format!("[queue]\nmode = \"{mode:o}\"\n")).expect("a configuration");
+        let mut child = Command::new(workspace_program("kerneld"))
+            .args(["--foreground", "--key", &place.key()])
+            .arg("--state-dir")
+            .arg(place.path("state"))
+            .arg("--config")
+            .arg(config)
+            .arg("--modprobe")
+            .arg(Path::new(crate::COMPAT).join("tests/kdrun/modprobe"))
+            .stderr(fs::File::create(&log).expect("a log"))
+            .spawn()
+            .expect("kerneld starts");
+        let said = || fs::read_to_string(&log).expect("the log");
+        wait_until("kerneld serves", || {
+            assert!(child.try_wait().expect("our child").is_none(), "kerneld: {}", said());
+            said().contains("serving queue")
+        });
+        Daemon { queue: Queue::open(place.key).expect("the daemon's queue"), child }
     }
 
     pub fn id(&self) -> String {
         self.queue.id().to_string()
     }
+
+    /// As in a crash: the queue stays.
+    pub fn crash(mut self) {
+        self.child.kill().expect("our daemon");
+    }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.queue.remove().expect("our own queue");
-        let ended = self.thread.take().map(JoinHandle::join);
-        assert!(matches!(ended, Some(Ok(()))) || thread::panicking());
+        // It may have crashed.
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        let _ = self.child.wait();
     }
 }
 
-fn serve(queue: Queue) {
-    let mut buffer = Buffer::default();
-    // Ends when the queue is removed.
-    while queue.receive(Select::UpTo(255), &mut buffer).is_ok() {
-        let request = Request::parse(buffer.mtype(), buffer.mtext()).expect("a whole request");
-        let name = std::str::from_utf8(request.text).expect("a name");
-        let status = name.strip_prefix("exit").and_then(|n| n.parse().ok()).unwrap_or(255);
-        let _ = queue.send(request.reply.id.into(), &request.reply.answer(status, b""));
+/// A program of the workspace, built when this crate is tested alone.
+fn workspace_program(name: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_kdrun")).with_file_name(name);
+    if !program.exists() {
+        let built = Command::new(env!("CARGO")).args(["build", "--workspace", "--bin", name]).status();
+        assert!(built.is_ok_and(|status| status.success()), "{name} cannot be built");
     }
+    program
 }
 
 /// `client again`: opens the channel each time it is asked.
