@@ -2,7 +2,8 @@
 
 use std::os::unix::process::CommandExt;
 
-use crate::support::{Daemon, NOBODY, Place, root_or_skip, text};
+use crate::daemon::{Daemon, text};
+use crate::support::{NOBODY, Place, root_or_skip};
 
 /// `open` by an ordinary user who runs kdrun, on a queue of this mode.
 fn opened_by_nobody(mode: u16) -> Vec<(Option<i32>, String, String)> {

@@ -7,7 +7,8 @@ use kerneld_compat::client::Client;
 use kerneld_compat::request::Command;
 use kerneld_compat::wire::Layout;
 
-use crate::support::{Asker, CC32, Daemon, Place, in_msgget, text};
+use crate::daemon::{Daemon, text};
+use crate::support::{Asker, CC32, Place, in_msgget};
 
 #[test]
 fn every_kind_of_program_sends_and_gets_its_answer() {

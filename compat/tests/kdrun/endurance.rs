@@ -6,7 +6,8 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Asker, Daemon, Place, in_msgget, text};
+use crate::daemon::{Daemon, text, wait_until};
+use crate::support::{Asker, Place, in_msgget};
 
 #[test]
 fn fifty_children_that_all_ask_are_all_answered() {
@@ -104,4 +105,18 @@ fn with_the_supervisor_killed_a_waiting_call_fails() {
     kill(Pid::from_raw(place.supervisors()[0]), Signal::SIGKILL).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), "Function not implemented");
+}
+
+/// The queue outlives a crash, so a client that asks in between is answered by the next daemon.
+#[test]
+fn a_client_waits_through_a_crash_of_the_daemon() {
+    let place = Place::new();
+    let Some(client) = place.plain_client() else { return };
+    let daemon = Daemon::start(&place, 0o600);
+    let queue = daemon.queue;
+    daemon.crash();
+    let mut child = place.kdrun().arg(client).args(["ask", "2", "exit6"]).spawn().unwrap();
+    wait_until("the request waits", || queue.stat().unwrap().messages == 1);
+    let _daemon = Daemon::start(&place, 0o600);
+    assert_eq!(child.wait().unwrap().code(), Some(6));
 }

@@ -1,10 +1,12 @@
-//! `kdrun` with real C programs, real queues and a real kernel.
+//! `kdrun` with real C programs, a real kerneld and a real kernel.
 
 /// Where this crate is.
 const COMPAT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[path = "../c/mod.rs"]
 mod c;
+#[path = "../daemon/mod.rs"]
+mod daemon;
 mod support;
 
 mod access;

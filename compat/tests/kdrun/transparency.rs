@@ -11,7 +11,8 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal, sig
 use nix::unistd::Pid;
 
 use crate::c::CC;
-use crate::support::{Asker, Place, text, wait_until};
+use crate::daemon::{text, wait_until};
+use crate::support::{Asker, Place};
 
 const SHELL: &str = "/bin/sh";
 
