@@ -94,6 +94,10 @@ pub struct Stat {
     pub last_receiver: i32,
     /// Owner.
     pub uid: u32,
+    /// Owner's group.
+    pub gid: u32,
+    /// User and group that made the queue, and keep an owner's rights.
+    pub creator: (u32, u32),
     /// Permission bits, 0 to 0o777.
     pub mode: u16,
 }
@@ -153,6 +157,8 @@ impl Queue {
             last_sender: raw.msg_lspid,
             last_receiver: raw.msg_lrpid,
             uid: raw.msg_perm.uid,
+            gid: raw.msg_perm.gid,
+            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
             mode: raw.msg_perm.mode & 0o777,
         })
     }
