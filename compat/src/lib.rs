@@ -3,10 +3,12 @@
 //! * [`wire`]: the four layouts of a message, pure;
 //! * [`request`]: the commands and their texts, typed;
 //! * [`queue`]: the SysV message queue, the only place here that makes system calls;
+//! * [`persist`]: what drivers had kerneld remember, and the file it is in;
 //! * [`tool`]: what the command-line tools share;
 //! * [`client`]: what the 2.0 kernel's `kerneld_send` did, for programs of today.
 
 pub mod client;
+pub mod persist;
 pub mod queue;
 pub mod request;
 pub mod tool;
