@@ -222,3 +222,12 @@ fn a_symbolic_link_stays_and_its_target_changes() {
     assert!(store.file().is_symlink());
     assert_eq!(int(&Store::new(&target), "irq"), Some(6));
 }
+
+#[test]
+fn what_a_crash_left_is_swept_away() {
+    let (folder, store) = store();
+    fs::write(folder.path().join("persist.gdbm.new"), "half of something").unwrap();
+    store.apply(&[set("irq", 5)]).unwrap();
+    assert_eq!(int(&store, "irq"), Some(5));
+    assert!(!folder.path().join("persist.gdbm.new").exists());
+}
