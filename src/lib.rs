@@ -8,6 +8,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod drivers;
 pub mod executor;
 pub mod helper;
 pub mod intake;
