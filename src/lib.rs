@@ -10,6 +10,7 @@ pub mod config;
 pub mod daemon;
 pub mod delays;
 pub mod demo;
+pub mod drivers;
 pub mod executor;
 pub mod helper;
 pub mod intake;
