@@ -1,0 +1,349 @@
+//! The SysV message queue that is kerneld's channel: the only file here that makes its system calls.
+//!
+//! `sysvmq` makes, inspects, changes and deletes the queue. Sending and receiving are our own pair,
+//! because a message is received by type, into a buffer of known size, and its length matters.
+
+use nix::errno::Errno;
+use std::mem::size_of;
+
+/// The key of the daemon's queue unless another is given: `kern` in ASCII.
+pub const DEFAULT_KEY: i32 = 0x6b65_726e;
+
+/// Flag bits by which a program asks `msgget` for kerneld's channel, new protocol
+/// (`IPC_KERNELD`, `kerneld.h`, Linux 2.1).
+pub const IPC_KERNELD_NEW: i32 = 0o0014_0000;
+
+/// The same in the old protocol (`IPC_KERNELD` in Linux 1.3.57-2.0, `OLDIPC_KERNELD` in 2.1).
+pub const IPC_KERNELD_OLD: i32 = 0o0004_0000;
+
+/// The most bytes of `mtext` that are sent or received; longer ones are received cut to this.
+/// (Linux's default `kernel.msgmax`.)
+pub const CAPACITY: usize = 8192;
+
+/// Which messages to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// The first of any type.
+    Any,
+    /// The first of just this type.
+    Exactly(i64),
+    /// The lowest type up to this one, as kerneld's `msgrcv(type = -255)`.
+    UpTo(i64),
+}
+
+impl Select {
+    fn msgtyp(self) -> libc::c_long {
+        match self {
+            Select::Any => 0,
+            Select::Exactly(mtype) => mtype,
+            Select::UpTo(highest) => -highest,
+        }
+    }
+
+    /// Whether a message of this type is selected.
+    pub fn takes(self, mtype: i64) -> bool {
+        match self {
+            Select::Any => true,
+            Select::Exactly(only) => mtype == only,
+            Select::UpTo(highest) => (1..=highest).contains(&mtype),
+        }
+    }
+}
+
+/// A `struct msgbuf` with room for [`CAPACITY`] bytes.
+#[repr(C)]
+pub struct Buffer {
+    mtype: libc::c_long,
+    mtext: [u8; CAPACITY],
+    // Not part of msgbuf: behind everything that the kernel writes.
+    len: usize,
+}
+
+const _: () = assert!(std::mem::offset_of!(Buffer, mtext) == size_of::<libc::c_long>());
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Buffer { mtype: 0, mtext: [0; CAPACITY], len: 0 }
+    }
+}
+
+impl Buffer {
+    /// The type of the message received last.
+    pub fn mtype(&self) -> i64 {
+        self.mtype
+    }
+
+    /// The bytes of the message received last, at most [`CAPACITY`].
+    pub fn mtext(&self) -> &[u8] {
+        &self.mtext[..self.len]
+    }
+}
+
+/// What the kernel knows of a queue (`msgctl(IPC_STAT)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Messages waiting.
+    pub messages: u64,
+    /// Bytes of mtext that wait.
+    pub bytes: u64,
+    /// Bytes of mtext that may wait in all (`msg_qbytes`).
+    pub capacity: u64,
+    /// Pid of the last `msgsnd`, 0 for none.
+    pub last_sender: i32,
+    /// Pid of the last `msgrcv`, 0 for none.
+    pub last_receiver: i32,
+    /// Owner.
+    pub uid: u32,
+    /// Owner's group.
+    pub gid: u32,
+    /// User and group that made the queue, and keep an owner's rights.
+    pub creator: (u32, u32),
+    /// Permission bits, 0 to 0o777.
+    pub mode: u16,
+}
+
+impl Stat {
+    /// Whether a request of usual size might find no room: less than an eighth of it is left, or as
+    /// many messages wait as there may be bytes.
+    pub fn full(&self) -> bool {
+        self.bytes > self.capacity - self.capacity / 8 || self.messages >= self.capacity
+    }
+}
+
+/// A handle on a queue. Dropping it leaves the queue alone: it outlives processes by design.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    id: i32,
+}
+
+impl Queue {
+    /// Makes the queue of `key` (0, `IPC_PRIVATE`: one of no key) with permission bits `mode`.
+    ///
+    /// # Errors
+    /// `EEXIST` when the key has one already; `ENOSPC` when the system has `kernel.msgmni` queues.
+    pub fn create(key: i32, mode: i32) -> Result<Self, Errno> {
+        sysvmq::create(key, mode | libc::IPC_EXCL).map(Queue::from_id).map_err(|_| Errno::last())
+    }
+
+    /// Opens the queue of `key`.
+    ///
+    /// # Errors
+    /// `ENOENT` when there is none; `EACCES` when its permissions do not let the caller in.
+    pub fn open(key: i32) -> Result<Self, Errno> {
+        // SAFETY: msgget takes plain integers. (sysvmq's create would make a missing queue.)
+        Errno::result(unsafe { libc::msgget(key, 0) }).map(Queue::from_id)
+    }
+
+    /// A queue known by its id.
+    pub const fn from_id(id: i32) -> Self {
+        Queue { id }
+    }
+
+    /// The queue's id, as `msgget` returns it.
+    pub const fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Reads the queue's state.
+    ///
+    /// # Errors
+    /// `EIDRM` or `EINVAL` when it is gone; `EACCES` without read permission.
+    pub fn stat(&self) -> Result<Stat, Errno> {
+        let raw = self.raw_stat()?;
+        Ok(Stat {
+            messages: raw.msg_qnum,
+            bytes: raw.__msg_cbytes,
+            capacity: raw.msg_qbytes,
+            last_sender: raw.msg_lspid,
+            last_receiver: raw.msg_lrpid,
+            uid: raw.msg_perm.uid,
+            gid: raw.msg_perm.gid,
+            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
+            mode: raw.msg_perm.mode & 0o777,
+        })
+    }
+
+    /// Gives the queue to `owner` (user and group id) with permission bits `mode`.
+    ///
+    /// # Errors
+    /// `EPERM` for one who is neither its owner nor its creator nor root.
+    pub fn set_access(&self, owner: Option<(u32, u32)>, mode: u16) -> Result<(), Errno> {
+        let mut raw = self.raw_stat()?;
+        if let Some((uid, gid)) = owner {
+            raw.msg_perm.uid = uid;
+            raw.msg_perm.gid = gid;
+        }
+        raw.msg_perm.mode = mode;
+        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+    }
+
+    /// Lets `bytes` of mtext wait in all.
+    ///
+    /// # Errors
+    /// `EPERM` over `kernel.msgmnb` without CAP_SYS_RESOURCE.
+    pub fn set_capacity(&self, bytes: u64) -> Result<(), Errno> {
+        let mut raw = self.raw_stat()?;
+        raw.msg_qbytes = bytes;
+        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+    }
+
+    /// Removes the queue; who waits on it gets `EIDRM`.
+    ///
+    /// # Errors
+    /// `EPERM` for one who is neither its owner nor its creator nor root.
+    pub fn remove(&self) -> Result<(), Errno> {
+        sysvmq::delete(self.id).map_err(|_| Errno::last())
+    }
+
+    /// Sends a message without waiting for room.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the queue is full; `EINVAL` for a type below 1 or a text over [`CAPACITY`];
+    /// `EIDRM` or `EINVAL` when the queue is gone.
+    pub fn send(&self, mtype: i64, mtext: &[u8]) -> Result<(), Errno> {
+        if mtext.len() > CAPACITY {
+            return Err(Errno::EINVAL);
+        }
+        let mut buffer = Buffer { mtype, ..Buffer::default() };
+        buffer.mtext[..mtext.len()].copy_from_slice(mtext);
+        // SAFETY: `buffer` is a msgbuf whose text holds at least `mtext.len()` bytes.
+        let sent =
+            unsafe { libc::msgsnd(self.id, (&raw const buffer).cast(), mtext.len(), libc::IPC_NOWAIT) };
+        Errno::result(sent).map(drop)
+    }
+
+    /// Receives a message, waiting for one.
+    ///
+    /// # Errors
+    /// `EINTR` when a signal came; `EIDRM` or `EINVAL` when the queue is gone; `EACCES`.
+    pub fn receive(&self, select: Select, buffer: &mut Buffer) -> Result<(), Errno> {
+        self.receive_with(select, buffer, 0)
+    }
+
+    /// Receives a message if one waits; says whether one did.
+    ///
+    /// # Errors
+    /// As [`Queue::receive`].
+    pub fn try_receive(&self, select: Select, buffer: &mut Buffer) -> Result<bool, Errno> {
+        match self.receive_with(select, buffer, libc::IPC_NOWAIT) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOMSG) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Takes every message out and puts back, in order, those that `keep` wants; how many it dropped.
+    /// What arrives meanwhile stays.
+    ///
+    /// # Errors
+    /// As [`Queue::receive`]; or when there was no room to put one back, which is then lost.
+    pub fn sift(&self, mut keep: impl FnMut(i64, &[u8]) -> bool) -> Result<usize, Errno> {
+        let mut buffer = Buffer::default();
+        let mut kept = Vec::new();
+        let mut dropped = 0;
+        for _ in 0..self.stat()?.messages {
+            if !self.try_receive(Select::Any, &mut buffer)? {
+                break;
+            }
+            if keep(buffer.mtype(), buffer.mtext()) {
+                kept.push((buffer.mtype(), buffer.mtext().to_vec()));
+            } else {
+                dropped += 1;
+            }
+        }
+        let mut lost = None;
+        for (mtype, mtext) in kept {
+            lost = self.send(mtype, &mtext).err().or(lost);
+        }
+        lost.map_or(Ok(dropped), Err)
+    }
+
+    fn receive_with(&self, select: Select, buffer: &mut Buffer, flags: i32) -> Result<(), Errno> {
+        buffer.len = 0;
+        // SAFETY: `buffer` is a msgbuf with room for CAPACITY bytes of text, and lives through the call.
+        let received = unsafe {
+            libc::msgrcv(
+                self.id,
+                (&raw mut *buffer).cast(),
+                CAPACITY,
+                select.msgtyp(),
+                flags | libc::MSG_NOERROR,
+            )
+        };
+        buffer.len = Errno::result(received)?.unsigned_abs();
+        Ok(())
+    }
+
+    fn raw_stat(&self) -> Result<libc::msqid_ds, Errno> {
+        sysvmq::get(self.id, sysvmq::IPC_STAT).map_err(|_| Errno::last())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Private(Queue);
+
+    impl Private {
+        fn new() -> Self {
+            Private(Queue::create(libc::IPC_PRIVATE, 0o600).expect("a private queue"))
+        }
+    }
+
+    impl Drop for Private {
+        fn drop(&mut self) {
+            self.0.remove().expect("our queue is still there");
+        }
+    }
+
+    #[test]
+    fn lowest_type_comes_first_and_other_types_stay() {
+        let Private(queue) = &Private::new();
+        for (mtype, text) in [(300, "foreign"), (255, "debug"), (2, "load")] {
+            queue.send(mtype, text.as_bytes()).unwrap();
+        }
+        let mut buffer = Buffer::default();
+        for expected in [&b"load"[..], b"debug"] {
+            assert!(queue.try_receive(Select::UpTo(255), &mut buffer).unwrap());
+            assert_eq!(buffer.mtext(), expected);
+        }
+        assert!(!queue.try_receive(Select::UpTo(255), &mut buffer).unwrap());
+        assert_eq!(queue.stat().unwrap().messages, 1);
+    }
+
+    #[test]
+    fn every_length_arrives_whole() {
+        let Private(queue) = &Private::new();
+        let mut buffer = Buffer::default();
+        for len in [0, 1, 4, 1024, CAPACITY] {
+            let text: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            queue.send(9, &text).unwrap();
+            queue.receive(Select::Exactly(9), &mut buffer).unwrap();
+            assert_eq!((buffer.mtype(), buffer.mtext()), (9, &text[..]));
+        }
+        assert_eq!(queue.send(9, &[0; CAPACITY + 1]), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_full_queue_says_so_instead_of_blocking() {
+        let Private(queue) = &Private::new();
+        while queue.send(1, &[7; 4096]).is_ok() {}
+        assert_eq!(queue.send(1, &[7; 4096]), Err(Errno::EAGAIN));
+    }
+
+    #[test]
+    fn a_removed_queue_and_a_missing_key_are_told_apart_from_success() {
+        let queue = Queue::create(libc::IPC_PRIVATE, 0o600).unwrap();
+        queue.remove().unwrap();
+        assert!(matches!(queue.send(1, b""), Err(Errno::EIDRM | Errno::EINVAL)));
+        assert!(queue.stat().is_err());
+    }
+
+    #[test]
+    fn access_can_be_changed() {
+        let Private(queue) = &Private::new();
+        queue.set_access(None, 0o660).unwrap();
+        assert_eq!(queue.stat().unwrap().mode, 0o660);
+    }
+}

@@ -1,0 +1,190 @@
+//! The command line: kerneld's old words, today's options, and what to run.
+#![forbid(unsafe_code)]
+
+use crate::config;
+use crate::daemon::{self, Options};
+use crate::demo;
+use crate::intake;
+use crate::policy::PersistNumbers;
+use crate::settings::Overrides;
+use crate::status::Switches;
+use clap::{Args, Parser, Subcommand};
+use kerneld_compat::queue::{DEFAULT_KEY, Select};
+use kerneld_compat::tool::parse_key;
+use nix::unistd::{Uid, setsid};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::str::FromStr;
+
+/// Takes kerneld's messages from a SysV queue and runs modprobe directly, the way kmod does.
+#[derive(Parser)]
+#[command(name = "kerneld", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Run>,
+    #[command(flatten)]
+    start: Start,
+}
+
+#[derive(Subcommand)]
+enum Run {
+    /// Shows the main job on a queue and in a folder of its own: requests in every layout, what ran,
+    /// what came back. Leaves nothing behind; exit status 0 if all went as it must
+    Demo,
+    /// Reads the queue for the executor that starts it; not for people
+    #[command(hide = true)]
+    Intake(IntakeArgs),
+}
+
+#[derive(Args, Clone)]
+struct Start {
+    /// Stay, and log to standard error
+    #[arg(long)]
+    foreground: bool,
+    /// The queue's key, decimal or 0x…
+    #[arg(long, value_parser = parse_key, default_value_t = DEFAULT_KEY, hide_default_value = true)]
+    key: i32,
+    /// Where the pid file and other state go [default: /run/kerneld for root]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// The helper, in place of what /proc/sys/kernel/modprobe names
+    #[arg(long, value_name = "PATH")]
+    modprobe: Option<PathBuf>,
+    /// Log what would run, and answer 0
+    #[arg(long)]
+    dry_run: bool,
+    /// Configuration [default: /etc/kerneld.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// kerneld's words: debug, keep, delay=SECONDS, type=N
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
+    /// Set by the parent that waits for the daemon to be ready
+    #[arg(long, hide = true)]
+    in_background: bool,
+}
+
+#[derive(Args)]
+struct IntakeArgs {
+    #[arg(long)]
+    channel: String,
+    #[arg(long)]
+    queue: i32,
+    #[arg(long)]
+    only_type: Option<i64>,
+    #[arg(long, value_parser = parse_pair::<i64>)]
+    persist: (i64, i64),
+    #[arg(long, value_parser = parse_pair::<u32>)]
+    user: Option<(u32, u32)>,
+}
+
+/// Does what the command line says; the exit status is 0, or 1 after a message on standard error.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Run::Demo) => demo::run(),
+        Some(Run::Intake(args)) => intake(args),
+        None if cli.start.foreground || cli.start.in_background => serve(cli.start),
+        None => start_in_background(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("kerneld: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn intake(args: IntakeArgs) -> Result<(), String> {
+    crate::report::start_on_stderr();
+    intake::run(&intake::Setup {
+        channel: args.channel,
+        queue: args.queue,
+        select: args.only_type.map_or(Select::UpTo(255), Select::Exactly),
+        persist: PersistNumbers { get: args.persist.0, set: args.persist.1 },
+        become_user: args.user,
+    })
+}
+
+fn serve(start: Start) -> Result<(), String> {
+    let in_background = start.in_background;
+    if in_background {
+        setsid().map_err(|errno| format!("cannot leave the terminal's session: {}", errno.desc()))?;
+    }
+    daemon::run(options(start)?, move || {
+        if in_background {
+            // The parent waits for a line; if it is gone, nobody needs one.
+            let _ = writeln!(std::io::stdout(), "ready");
+        }
+    })
+}
+
+fn options(start: Start) -> Result<Options, String> {
+    let config = config::load(start.config.as_deref())?;
+    let (switches, only_type) = Switches::from_words(&start.words);
+    Ok(Options {
+        key: start.key,
+        state_dir: absolute(&start.state_dir.unwrap_or_else(default_state_dir))?,
+        foreground: start.foreground,
+        only_type: checked_type(only_type)?,
+        overrides: Overrides {
+            modprobe: start.modprobe.as_deref().map(absolute).transpose()?,
+            dry_run: start.dry_run,
+        },
+        switches,
+        config,
+        config_file: start.config.as_deref().map(absolute).transpose()?,
+    })
+}
+
+fn checked_type(only: Option<i64>) -> Result<Option<i64>, String> {
+    match only {
+        Some(number) if !(1..=i64::from(i32::MAX)).contains(&number) => {
+            Err(format!("type={number}: a message type is between 1 and {}", i32::MAX))
+        }
+        only => Ok(only),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("cannot make {} absolute: {error}", path.display()))
+}
+
+fn default_state_dir() -> PathBuf {
+    if Uid::effective().is_root() {
+        return PathBuf::from("/run/kerneld");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) => Path::new(&dir).join("kerneld"),
+        None => std::env::temp_dir().join(format!("kerneld-{}", Uid::effective())),
+    }
+}
+
+/// Starts the same again as a daemon and tells, as kerneld did, when it serves.
+fn start_in_background() -> Result<(), String> {
+    let mut daemon = Command::new("/proc/self/exe")
+        .args(std::env::args_os().skip(1))
+        .arg("--in-background")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start in the background: {error}"))?;
+    let mut line = String::new();
+    let stdout = daemon.stdout.take().ok_or("the daemon has no standard output")?;
+    BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("lost the daemon: {error}"))?;
+    if line.is_empty() {
+        return Err("not started; the reason is above, or in the log".to_owned());
+    }
+    println!("Starting kerneld, version {} (pid {})", env!("CARGO_PKG_VERSION"), daemon.id());
+    Ok(())
+}
+
+fn parse_pair<N: FromStr>(text: &str) -> Result<(N, N), String> {
+    let parsed = text.split_once(':').map(|(first, second)| (first.parse(), second.parse()));
+    match parsed {
+        Some((Ok(first), Ok(second))) => Ok((first, second)),
+        _ => Err(format!("{text:?} is not two numbers with a colon between them")),
+    }
+}

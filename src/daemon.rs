@@ -1,0 +1,157 @@
+//! The daemon's life, from start to end: the place to read what happens in which order.
+#![forbid(unsafe_code)]
+
+use crate::channel;
+use crate::config::{self, Config};
+use crate::executor::Executor;
+use crate::intake_process::{IntakeProcess, Recipe};
+use crate::report;
+use crate::settings::{Overrides, Settings};
+use crate::status::Switches;
+use crate::sys;
+use kerneld_compat::journal::{Accepted, Journal, Started};
+use kerneld_compat::queue::Queue;
+use log::{info, warn};
+use nix::fcntl::{Flock, FlockArg};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::fs::{DirBuilder, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long helpers that run at the end may still take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Everything that the command line and the configuration say.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The queue's key.
+    pub key: i32,
+    /// Where pid file and state are kept.
+    pub state_dir: PathBuf,
+    /// Log to standard error and stay.
+    pub foreground: bool,
+    /// Which types to serve: kerneld's `type=N`, else 1 to 255.
+    pub only_type: Option<i64>,
+    /// What the command line says of helpers.
+    pub overrides: Overrides,
+    /// `delay`, `keep`, `debug` at start.
+    pub switches: Switches,
+    /// The file, and where it was read from if `--config` named it.
+    pub config: Config,
+    /// `--config`.
+    pub config_file: Option<PathBuf>,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT. `ready` is called once requests are served.
+///
+/// # Errors
+/// A sentence that says what stood in the way of the start.
+pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
+    sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let pid_file = lock_state_dir(&options.state_dir)?;
+    let log = start_log(&options)?;
+    std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
+    let queue = channel::open(options.key)?;
+    let served = serve(queue, options, log, &mut signals, ready);
+    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
+    drop(pid_file);
+    served.and(removed)
+}
+
+fn serve(
+    queue: Queue,
+    options: Options,
+    log: File,
+    signals: &mut Signals,
+    ready: impl FnOnce(),
+) -> Result<(), String> {
+    let user = channel::intake_user(&options.config)?;
+    channel::give_access(queue, &options.config.queue, user)?;
+    let (journal, recovered) = open_journal(queue, &options)?;
+    let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
+    let settings = Settings::resolve(&options.config, &options.overrides);
+    let executor = Executor::start(queue, settings, options.switches, journal, intake);
+    executor.recover(recovered);
+    info!("serving queue {} of key {:#x}", queue.id(), options.key);
+    ready();
+    sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
+    wait_for_end(signals, || reread(&options, queue, user, &executor));
+    executor.stop(GRACE);
+    Ok(())
+}
+
+/// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
+/// one in force.
+fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, executor: &Executor) {
+    let reread = config::load(options.config_file.as_deref()).and_then(|config| {
+        channel::give_access(queue, &config.queue, user)?;
+        executor.set_settings(Settings::resolve(&config, &options.overrides));
+        Ok(())
+    });
+    match reread {
+        Ok(()) => info!("SIGHUP: the configuration is read again"),
+        Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),
+    }
+}
+
+/// The journal, and the requests that a daemon before us left unanswered on this same queue.
+fn open_journal(queue: Queue, options: &Options) -> Result<(Journal, Vec<Accepted>), String> {
+    let started = Started::now(env!("CARGO_PKG_VERSION"), queue.id(), options.key);
+    let (journal, recovered) = Journal::open(&options.state_dir, options.config.journal.size, started)?;
+    for problem in &recovered.problems {
+        warn!("{problem}");
+    }
+    let same_queue = recovered.previous.is_some_and(|previous| previous.queue == queue.id());
+    let (ours, gone): (Vec<_>, Vec<_>) = recovered.requests.into_iter().partition(|_| same_queue);
+    for request in gone {
+        journal.answered(request.request, -libc::EINTR, 0, None);
+    }
+    Ok((journal, ours))
+}
+
+fn wait_for_end(signals: &mut Signals, mut reread: impl FnMut()) {
+    for signal in signals.forever() {
+        match signal {
+            SIGHUP => reread(),
+            _ => return info!("signal {signal}: ending"),
+        }
+    }
+}
+
+fn start_log(options: &Options) -> Result<File, String> {
+    let (log, kernel) = report::open(options.foreground, &options.state_dir)
+        .map_err(|error| format!("cannot open a log: {error}"))?;
+    let shared = log.try_clone().map_err(|error| format!("cannot share the log: {error}"))?;
+    report::start(log, kernel);
+    Ok(shared)
+}
+
+fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec<String> {
+    let mut args = vec![format!("--queue={}", queue.id())];
+    args.extend(options.only_type.map(|only| format!("--only-type={only}")));
+    let persist = &options.config.persist;
+    args.push(format!("--persist={}:{}", persist.get_number, persist.set_number));
+    args.extend(user.map(|(uid, gid)| format!("--user={uid}:{gid}")));
+    args
+}
+
+/// Makes the state directory and takes its pid file; two daemons cannot share one.
+fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
+    let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let path = dir.join("pid");
+    let file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, _)| {
+        let mut pid = String::new();
+        let _ = file.read_to_string(&mut pid);
+        format!("{} belongs to a running kerneld (pid {})", path.display(), pid.trim())
+    })?;
+    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
+    Ok(lock)
+}
