@@ -8,7 +8,7 @@ use super::shell::{self, Simple, Word, parse};
 /// The modprobe that composed lines call.
 pub const MODPROBE: &str = "/sbin/modprobe";
 /// What does one sweep over unused modules today.
-pub const AUTOCLEAN: &str = "kerneld autoclean --once";
+pub const AUTOCLEAN: &str = "/usr/sbin/kerneld autoclean --once";
 
 /// What a module name in a command stands for today.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,8 +260,8 @@ mod tests {
             ),
             ("insmod /lib/modules/misc/tun.o", "/sbin/modprobe --ignore-install tun"),
             ("modprobe bttv", "modprobe --ignore-install bttv"),
-            ("/sbin/rmmod -as && echo ok", "kerneld autoclean --once && echo ok"),
-            ("modprobe -r", "kerneld autoclean --once"),
+            ("/sbin/rmmod -as && echo ok", "/usr/sbin/kerneld autoclean --once && echo ok"),
+            ("modprobe -r", "/usr/sbin/kerneld autoclean --once"),
             ("/sbin/rmmod lp", "/sbin/rmmod lp"),
             ("echo insmod done", "echo insmod done"),
             ("echo $HOME \\$PATH $$ \"a\\tb\" 100%", "echo $HOME \\$PATH $$ \"a\\tb\" 100%"),

@@ -5,13 +5,15 @@ use super::commands::{AUTOCLEAN, Member};
 use super::kmod::Writer;
 use super::{OutputFile, OutputLine, comment, options};
 use crate::account::{Account, LineId};
-use crate::discover::{DELAY, Found, Loaded, Start};
+use crate::discover::{Found, Loaded, Start};
 use crate::modules_conf::Meaning;
 
 /// Modules to load at boot, one name a line.
 pub const MODULES_LOAD: &str = "/etc/modules-load.d/kerneld-migrated.conf";
 /// The kernel's path of modprobe.
 pub const SYSCTL: &str = "/etc/sysctl.d/60-kerneld-migrated.conf";
+/// The words that the daemon is started with.
+pub const WORDS: &str = "/etc/systemd/system/kerneld.service.d/60-kerneld-migrated.conf";
 /// The daemon's settings.
 pub const SETTINGS: &str = "/etc/kerneld.toml";
 /// The sweep as a cron line.
@@ -84,46 +86,51 @@ pub fn files(found: &Found, meaning: &Meaning, account: &mut Account) -> Vec<Out
         }
         let modprobe = OutputLine { text: "kernel.modprobe = /sbin/modprobe".to_owned(), from: all.clone() };
         files.push(OutputFile::with_origins(SYSCTL, HEADING, vec![modprobe], account));
-        files.push(OutputFile::with_origins(
-            SETTINGS,
-            HEADING,
-            settings(start, found, meaning, &all),
-            account,
-        ));
-        for keep in &meaning.keep_loaded {
-            account
-                .rewritten(keep.line, "only the sweep of our daemon removes modules, and it leaves this one");
+        for (path, lines) in [(WORDS, words(start)), (SETTINGS, settings(found))] {
+            if !lines.is_empty() {
+                let lines = lines.into_iter().map(|text| OutputLine { text, from: all.clone() }).collect();
+                files.push(OutputFile::with_origins(path, HEADING, lines, account));
+            }
         }
     }
     for start in found.starts.iter().filter(|_| found.forbids.is_some()) {
         account.dropped(start.line, "not in force: kerneld is switched off elsewhere");
     }
     for keep in &meaning.keep_loaded {
-        account.dropped(keep.line, "nothing removes modules by itself today");
+        account.dropped(
+            keep.line,
+            "only the sweep of our daemon removes modules, and only those that were loaded through it: \
+             name this one in modules-load.d to keep it loaded",
+        );
     }
     files.extend(sweep(found, account));
     files
 }
 
+/// The daemon's unit started with kerneld's own words.
+fn words(start: &Start) -> Vec<String> {
+    let delay = start.delay.map(|delay| format!(" delay={delay}")).unwrap_or_default();
+    let keep = if start.keep { " keep" } else { "" };
+    if delay.is_empty() && keep.is_empty() {
+        return Vec::new();
+    }
+    vec!["[Service]".to_owned(), "ExecStart=".to_owned(), format!("ExecStart=/usr/sbin/kerneld{delay}{keep}")]
+}
+
 /// The daemon's settings, in TOML.
-fn settings(start: &Start, found: &Found, meaning: &Meaning, from: &[LineId]) -> Vec<OutputLine> {
+fn settings(found: &Found) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = |text: String, from: &[LineId]| lines.push(OutputLine { text, from: from.to_vec() });
-    line(format!("delay = {}", start.delay.unwrap_or(DELAY)), from);
-    line(format!("keep = {}", start.keep), from);
+    let mut set = |table: &str, key: &str, value: &str| {
+        lines.extend([format!("[{table}]"), format!("{key} = {}", serde_json::Value::from(value))]);
+    };
     if found.route {
-        line("route = \"/sbin/request-route\"".to_owned(), from);
+        set("route", "helper", "/sbin/request-route");
     }
     if found.blanker {
-        line("blanker = \"/sbin/screenblanker\"".to_owned(), from);
+        set("blanker", "helper", "/sbin/screenblanker");
     }
     if let Some(path) = &found.persist {
-        line(format!("persist = {}", serde_json::Value::from(path.as_str())), from);
-    }
-    if !meaning.keep_loaded.is_empty() {
-        let names: Vec<&str> = meaning.keep_loaded.iter().map(|keep| keep.text.as_str()).collect();
-        let from: Vec<LineId> = meaning.keep_loaded.iter().map(|keep| keep.line).collect();
-        line(format!("keep_loaded = {}", serde_json::Value::from(names)), &from);
+        set("persist", "file", path);
     }
     lines
 }
@@ -154,7 +161,7 @@ fn sweep(found: &Found, account: &mut Account) -> Vec<OutputFile> {
             "Description=Remove kernel modules that nothing uses".to_owned(),
             "[Service]".to_owned(),
             "Type=oneshot".to_owned(),
-            format!("ExecStart=/usr/bin/env {AUTOCLEAN}"),
+            format!("ExecStart={AUTOCLEAN}"),
         ]);
         files.push(OutputFile::with_origins(TIMER, &heading, timer, account));
         files.push(OutputFile::with_origins(SERVICE, HEADING, service, account));

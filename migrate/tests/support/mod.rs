@@ -111,20 +111,24 @@ pub fn real_kernel() -> Option<PathBuf> {
         skip("modprobe", "there is no modprobe here (Debian: apt-get install kmod)");
         return None;
     }
-    if let Some(root) = std::env::var_os("KERNELD_TEST_KERNEL_ROOT") {
-        return Some(root.into());
+    let named = std::env::var_os("KERNELD_TEST_KERNEL_ROOT").map(PathBuf::from);
+    let root = named.unwrap_or_else(|| top().join("tests/vm/cache"));
+    let there = || ["lib", "usr/lib"].iter().any(|lib| root.join(lib).join("modules").exists());
+    if !there() && required("kernel") {
+        let fetch = top().join("tests/vm/fetch-kernel");
+        let fetched = Command::new(&fetch).arg(&root).status();
+        assert!(
+            fetched.is_ok_and(|status| status.success()),
+            "{} {} failed",
+            fetch.display(),
+            root.display()
+        );
     }
-    let fetch = top().join("tests/vm/fetch-kernel");
-    let root = top().join("tests/vm/cache/kernel-root");
-    if required("kernel") && fetch.exists() {
-        let fetched = Command::new(&fetch).arg(&root).status().expect("fetch-kernel can be run");
-        assert!(fetched.success(), "{} failed", fetch.display());
+    if there() {
         return Some(root);
     }
-    skip(
-        "kernel",
-        "no kernel to ask about: set KERNELD_TEST_KERNEL_ROOT to a folder with lib/modules/RELEASE",
-    );
+    let why = format!("no kernel to ask about: `tests/vm/fetch-kernel` fetches one into {}", root.display());
+    skip("kernel", &why);
     None
 }
 
