@@ -219,6 +219,9 @@ impl<'a> Writer<'a> {
         (lines, from): (&[LineId], &[LineId]),
     ) {
         let request = requests::today(name);
+        if is_alias {
+            self.other_names(module, &resolved.chain);
+        }
         if virtual_alias {
             self.virtual_alias(name, module, today, resolved, lines, from);
         } else if is_alias {
@@ -233,7 +236,6 @@ impl<'a> Writer<'a> {
         }
         if is_alias {
             self.rewritten(lines, &request.note);
-            self.other_names(module, resolved);
         }
     }
 
@@ -358,11 +360,11 @@ impl<'a> Writer<'a> {
         if !self.is_module(name) {
             self.alias(name, today, lines);
         }
+        self.other_names(name, &[name.to_owned()]);
         let words = self.meaning.module_options(name);
         self.options_line(today, name, words, false);
         self.load_commands(name, today);
         self.remove_commands(name, today, &[name.to_owned()]);
-        self.other_names(name, &Resolved { chain: vec![name.to_owned()], end: End::Loop, lines: Vec::new() });
     }
 }
 
