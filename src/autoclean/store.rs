@@ -166,3 +166,6 @@ fn of_boot(boot_id: &str, text: &[u8], path: &Path) -> OurModules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
