@@ -8,3 +8,4 @@ mod helper;
 mod lifecycle;
 mod other_language;
 mod support;
+mod trace;
