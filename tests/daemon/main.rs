@@ -2,6 +2,7 @@
 
 mod answers;
 mod endurance;
+mod examples;
 mod folding;
 mod garbage;
 mod helper;
