@@ -147,7 +147,7 @@ fn every_key_is_in_the_example_and_in_the_manual() {
             Some((header, below)) => {
                 tables += 1;
                 let example = section(&example, &format!("\n{header}\n"), "\n\n[");
-                documented(&below, &example, section(MANUAL, &format!("\n.SS {header}\n"), "\n.S"));
+                documented(&below, example, section(MANUAL, &format!("\n.SS {header}\n"), "\n.S"));
             }
         }
     }
