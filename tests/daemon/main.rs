@@ -8,5 +8,6 @@ mod garbage;
 mod helper;
 mod lifecycle;
 mod other_language;
+mod requests;
 mod support;
 mod trace;
