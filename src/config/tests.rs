@@ -97,11 +97,12 @@ fn what_the_example_comments_out_is_right_too() {
     let is_key = |line: &str| line.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
     let uncomment = |line| str::strip_prefix(line, "#").filter(|line| is_key(line)).unwrap_or(line);
     let config = accepted(&EXAMPLE.lines().map(uncomment).collect::<Vec<_>>().join("\n"));
-    let command = config.system_command(b"/sbin/ifconfig eth0 up").unwrap();
+    let [command] = &config.system[..] else { panic!("{:?}", config.system) };
+    assert_eq!(command.text, "/sbin/ifconfig eth0 up");
     assert_eq!(command.argv, ["/sbin/ip", "link", "set", "eth0", "up"]);
     assert_eq!(command.time_limit, ten_seconds());
-    let sound = ModuleName::new(b"snd_hda-intel").unwrap();
-    assert_eq!(config.persist.settings_of(&sound), Some(&SettingsOf::AllWritable));
+    let sound = ModuleName::new(b"snd-hda-intel").unwrap();
+    assert_eq!(config.persist.settings[&sound], SettingsOf::AllWritable);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! The example helper: what it refuses, and that a real `ip` takes what it says.
+//! What the documents show: the example helper, what it refuses and that a real `ip` takes what it
+//! says; and that the manual page knows every option.
 
-use crate::support::{skip_unless, skip_without};
+use crate::support::{kerneld, skip_unless, skip_without};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -56,4 +57,24 @@ fn ip_takes_what_it_says() {
         return;
     }
     assert_eq!(statuses(&wrapper, &["127.9.9.9", "2001:db8::5", "10.4.0.1"]), [Some(0), Some(0), Some(4)]);
+}
+
+#[test]
+fn the_manual_page_has_every_option_and_command() {
+    let help = String::from_utf8(kerneld().arg("--help").output().unwrap().stdout).unwrap();
+    let manual = include_str!("../../docs/man/kerneld.8").replace('\\', "");
+    let indented = help.lines().filter(|line| line.starts_with("  "));
+    let first = indented.flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')));
+    let options: Vec<&str> = first.map(|word| word.trim_end_matches(',')).collect();
+    assert!(options.contains(&"--config") && options.contains(&"-V"), "{help}");
+    for option in options {
+        assert!(manual.contains(option), "kerneld.8 says nothing of {option}");
+    }
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let named = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    for line in commands.lines().take_while(|line| !line.is_empty()).filter(named) {
+        let command = line.split_whitespace().next().unwrap();
+        let told = manual.contains(&format!("\n.TP\n.B {command}\n"));
+        assert!(told || command == "help", "kerneld.8 says nothing of {command}");
+    }
 }
