@@ -41,6 +41,7 @@ pub fn run(setup: &Setup) -> Result<(), String> {
     let executor = IpcSender::connect(setup.channel.clone())
         .map_err(|error| format!("cannot reach the executor: {error}"))?;
     let tell = |message| executor.send(message).map_err(|error| format!("the executor is gone: {error}"));
+    end_with_executor();
     // The channel's first use makes system calls that it needs no more later.
     tell(FromIntake::Hello)?;
     sandbox::lock_in(setup.become_user)?;
@@ -56,9 +57,25 @@ pub fn run(setup: &Setup) -> Result<(), String> {
             Err(errno) => return Err(format!("cannot read the queue: {}", errno.desc())),
         }
         match read(&buffer, setup.select) {
-            Ok(order) => tell(FromIntake::Order(order))?,
+            Ok(order) => tell(FromIntake::Order(order)).inspect_err(|_| put_back(queue, &buffer))?,
             Err(why) => warn!("dropped a message of type {} that cannot be answered: {why}", buffer.mtype()),
         }
+    }
+}
+
+/// Ends this process as soon as the executor is gone, which holds the other end of standard input and
+/// never writes. (A parent-death signal would follow the thread that started us, not the process.)
+fn end_with_executor() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
+}
+
+/// Leaves a request that came just as the executor died to its successor.
+fn put_back(queue: Queue, buffer: &Buffer) {
+    if let Err(errno) = queue.send(buffer.mtype(), buffer.mtext()) {
+        warn!("lost a request of type {}: {}", buffer.mtype(), errno.desc());
     }
 }
 

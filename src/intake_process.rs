@@ -112,7 +112,7 @@ fn launch(recipe: &Recipe) -> Result<(Child, IpcReceiver<FromIntake>), String> {
         .args(&recipe.args)
         .env_clear()
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()

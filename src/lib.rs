@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod kmod;
 pub mod outbox;
 pub mod policy;
+pub mod recorder;
 pub mod report;
 pub mod sandbox;
 pub mod status;

@@ -1,6 +1,12 @@
 //! `kerneld`: takes kerneld's SysV messages and runs modprobe directly, the way kmod does.
 #![forbid(unsafe_code)]
 
-fn main() -> std::process::ExitCode {
-    kerneld::cli::main()
+use kerneld::{cli, recorder};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match recorder::asked_for() {
+        Some(dir) => ExitCode::from(recorder::run(&dir)),
+        None => cli::main(),
+    }
 }

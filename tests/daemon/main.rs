@@ -1,0 +1,10 @@
+//! The daemon from outside: the built program, a real queue, real helpers.
+
+mod answers;
+mod endurance;
+mod folding;
+mod garbage;
+mod helper;
+mod lifecycle;
+mod other_language;
+mod support;

@@ -1,0 +1,176 @@
+//! A daemon for one test, on a queue and in a directory of its own, with a recorder as its helper.
+
+use kerneld::recorder::{self, Record};
+use kerneld_compat::client::{Answer, Client, Failure};
+use kerneld_compat::queue::Queue;
+use kerneld_compat::request::Command as Request;
+use kerneld_compat::wire::Layout;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longer than anything takes on a busy machine: a wait this long means a hang.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Daemon {
+    pub key: i32,
+    pub dir: TempDir,
+    pub process: Child,
+}
+
+/// A key that no other test uses: from the pid and a counter.
+pub fn fresh_key() -> i32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let key = 0x4b00_0000 | (std::process::id() << 10 & 0x00ff_fc00) | NEXT.fetch_add(1, Ordering::Relaxed);
+    key.cast_signed()
+}
+
+pub fn kerneld() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_kerneld"))
+}
+
+/// A program of another package of this workspace, which `cargo test --workspace` builds beside ours.
+pub fn program(name: &str) -> Command {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_kerneld")).with_file_name(name);
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
+    Command::new(path)
+}
+
+/// Whether to go on without `tool`: loudly for a person, never where it is required.
+pub fn skip_without(tool: &str) -> bool {
+    let required = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(tool).exists()));
+    assert!(
+        found || !required.split(',').any(|name| name == tool || name == "all"),
+        "{tool} is missing, and KERNELD_TEST_REQUIRE={required}"
+    );
+    if !found {
+        eprintln!("SKIP: {tool} is not on this machine, so this was not tested");
+    }
+    !found
+}
+
+impl Daemon {
+    pub fn start(args: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let recorder = recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
+        let modprobe = format!("--modprobe={}", recorder.display());
+        let args: Vec<&str> = [modprobe.as_str()].into_iter().chain(args.iter().copied()).collect();
+        Self::start_in(dir, fresh_key(), &args)
+    }
+
+    /// With just these arguments; waits until it serves.
+    pub fn start_in(dir: TempDir, key: i32, args: &[&str]) -> Self {
+        let log = fs::File::options().append(true).create(true).open(dir.path().join("log")).unwrap();
+        let mut process = kerneld()
+            .args(["--foreground", "--key", &key.to_string()])
+            .arg("--state-dir")
+            .arg(dir.path().join("state"))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        wait_for("the daemon to serve", || {
+            let ended = process.try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "the daemon ended: {}",
+                fs::read_to_string(dir.path().join("log")).unwrap()
+            );
+            fs::read_to_string(dir.path().join("log")).unwrap().contains("serving queue")
+        });
+        Daemon { key, dir, process }
+    }
+
+    pub fn client(&self, layout: Layout) -> Client {
+        Client::open(self.key, layout).unwrap()
+    }
+
+    pub fn queue(&self) -> Queue {
+        Queue::open(self.key).unwrap()
+    }
+
+    pub fn ask(&self, command: Request, text: &str) -> Result<Answer, Failure> {
+        self.client(Layout::Lp64New).ask(command, text.as_bytes(), Some(PATIENCE))
+    }
+
+    /// The status of the answer.
+    pub fn status(&self, command: Request, text: &str) -> i32 {
+        self.ask(command, text).unwrap().status
+    }
+
+    pub fn kdstat(&self, words: &str) -> String {
+        String::from_utf8(self.ask(Request::Debug, words).unwrap().text).unwrap()
+    }
+
+    pub fn records(&self) -> Vec<Record> {
+        recorder::read(self.dir.path()).unwrap()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    /// Lets recorders that wait go on.
+    pub fn go(&self) {
+        fs::write(self.dir.path().join(recorder::GO), "").unwrap();
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.process.id() as i32);
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// The intake's pid: the daemon's only child that is not a recorder.
+    pub fn intake(&self) -> i32 {
+        children(self.process.id()).into_iter().find(|pid| comm(*pid) == "kerneld-intake").expect("an intake")
+    }
+
+    pub fn end(&mut self) -> ExitStatus {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.go();
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.end();
+        }
+        let left = Queue::open(self.key);
+        if let Ok(queue) = left {
+            let _ = queue.remove();
+        }
+        if !std::thread::panicking() {
+            assert!(left.is_err(), "the daemon left its queue behind; its log:\n{}", self.log());
+        }
+    }
+}
+
+pub fn children(pid: u32) -> Vec<i32> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let children = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+        found.extend(children.split_whitespace().map(|pid| pid.parse::<i32>().unwrap()));
+    }
+    found
+}
+
+pub fn comm(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
