@@ -11,6 +11,12 @@ use std::collections::BTreeMap;
 /// What a side shows in a cell that it does not have.
 pub const NOTHING: &str = "-";
 
+/// The cell that says in which order helpers were started.
+pub const ORDER: &str = "order of helpers";
+
+/// Texts longer than this are abbreviated where they only name something.
+const LONG: usize = 40;
+
 /// Helpers shorter than this say nothing about overlap (milliseconds).
 const LASTING: u64 = 500;
 
@@ -113,7 +119,7 @@ fn cells(observation: &Observation) -> Seen {
         cells.push((format!("{label} time"), when(run.start)));
         order.push(label);
     }
-    cells.push(("order of helpers".to_owned(), order.join(", ")));
+    cells.push((ORDER.to_owned(), order.join(", ")));
     cells.push(("lasting helpers at once".to_owned(), at_once(&observation.runs).to_string()));
     let left = observation.left.iter();
     cells.extend(left.map(|(what, count)| (format!("left on the queue: {what}"), count.to_string())));
@@ -129,8 +135,8 @@ fn pair_helpers(old: &mut Seen, new: &mut Seen) {
     let helpers = |seen: &Seen| seen.iter().filter(|(what, _)| what.ends_with(" argv")).count();
     let folded = |seen: &Seen| seen.iter().any(|(what, _)| what.starts_with("ran only here: "));
     if helpers(old) < 2 || folded(old) || folded(new) {
-        old.retain(|(what, _)| what != "order of helpers");
-        new.retain(|(what, _)| what != "order of helpers");
+        old.retain(|(what, _)| what != ORDER);
+        new.retain(|(what, _)| what != ORDER);
     }
 }
 
@@ -154,11 +160,19 @@ fn fold_unpaired(side: &mut Seen, other: &Seen) {
 
 /// What a helper is about, the same for both daemons.
 fn label(run: &Run) -> String {
-    let text = run.args.last().map_or(String::new(), |text| shown(text.as_bytes()));
+    let text = abbreviated(run.args.last().map_or("", String::as_str));
     match run.program.as_str() {
         "modprobe" if run.args.iter().any(|arg| arg == "-r") => format!("unload '{text}'"),
         "modprobe" => format!("load '{text}'"),
         other => format!("{other} '{text}'"),
+    }
+}
+
+fn abbreviated(text: &str) -> String {
+    let shown = shown(text.as_bytes());
+    match shown.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}… of {} bytes", &shown[..end], text.len()),
+        None => shown,
     }
 }
 

@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(4);
 
 /// How long a daemon may take to read a message that it is going to read.
-const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE: Duration = Duration::from_millis(150);
+
+/// How long a helper may take to begin.
+const START: Duration = Duration::from_millis(25);
 
 /// A daemon that can be started, signalled, and ended.
 pub trait Daemon {
@@ -89,8 +92,11 @@ impl<D: Daemon> World for Live<D> {
         while start.elapsed() < SETTLE && before > 0 && self.waiting() >= before {
             sleep(Duration::from_millis(1));
         }
-        // It has read the message; now let it begin with it, so that the order of helpers is that of steps.
-        sleep(Duration::from_millis(10));
+        // It has read the message; now its helper may begin, so that the order of helpers is that of steps.
+        let (start, before) = (Instant::now(), self.stage.started());
+        while start.elapsed() < START && self.stage.started() == before {
+            sleep(Duration::from_millis(2));
+        }
     }
 
     fn fetch(&mut self, mtype: i64) -> Option<Vec<u8>> {

@@ -53,6 +53,8 @@ enum Doing {
     Sleeps { program: &'static str, args: Vec<String>, env: BTreeMap<String, String> },
     /// Runs as this helper.
     Runs { index: usize, rule: Rule },
+    /// Has found no program to run.
+    Fails,
 }
 
 #[derive(Clone, Debug)]
@@ -221,6 +223,7 @@ impl OldKerneld {
                 let output = output + &rule.late_output;
                 self.reap(pid, if rule.dies_of.is_some() { 0 } else { rule.exit }, output);
             }
+            Doing::Fails => self.reap(pid, 1, output),
         }
     }
 
@@ -235,8 +238,8 @@ impl OldKerneld {
 
     fn exec(&mut self, pid: u32, program: &str, args: Vec<String>, env: BTreeMap<String, String>, now: u64) {
         if program != "sh" && !self.programs.contains(program) {
-            // execlp failed: kerneld_perror ends the child with 1.
-            return self.reap(pid, 1, String::new());
+            let process = Process { pid, until: now, doing: Doing::Fails, output: String::new() };
+            return self.processes.push(process);
         }
         let rule = self.plan.rule(program, &args);
         let index = self.runs.len();

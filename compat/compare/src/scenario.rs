@@ -63,6 +63,13 @@ pub struct Scenario {
     pub expect: Vec<Expectation>,
 }
 
+impl Scenario {
+    /// Whether the order of helpers is left to chance somewhere.
+    pub fn has_burst(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.step, Step::Ask { burst: true, .. }))
+    }
+}
+
 /// A step and when it is taken.
 #[derive(Clone, Debug)]
 pub struct TimedStep {
@@ -75,15 +82,16 @@ pub struct TimedStep {
 /// What happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A client sends a request and waits for its answer.
+    /// Clients send a request each and wait for its answer. In a burst: without waiting until one
+    /// was read before the next is sent, so that their order is left to chance.
     Ask {
-        /// The client.
-        client: String,
-        /// The message.
-        message: Outgoing,
+        /// The clients and their messages.
+        clients: Vec<(String, Outgoing)>,
+        /// Whether it is a burst.
+        burst: bool,
     },
-    /// A message that no client waits for.
-    Send(Outgoing),
+    /// Messages that no client waits for.
+    Send(Vec<Outgoing>),
     /// Messages of a type that nobody serves, until the queue is full.
     Fill {
         /// Their type.
@@ -159,7 +167,7 @@ struct File {
     expect: Vec<Expectation>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawStep {
     at: Option<f64>,
@@ -180,9 +188,11 @@ struct RawStep {
     layout: Option<String>,
     pid: Option<i16>,
     id: Option<i64>,
+    repeat: Option<usize>,
+    burst: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum CommandName {
     Number(i64),
@@ -252,19 +262,16 @@ fn read_step(mut raw: RawStep, asked: &mut Vec<String>) -> Result<TimedStep, Str
     };
     let mut found = Vec::new();
     if let Some(client) = raw.ask.take() {
-        if asked.contains(&client) {
-            return Err(format!("a client asks once: there is an ask = {client:?} already"));
-        }
-        let message = message(&mut raw, FIRST_ID + asked.len() as i64)?;
-        asked.push(client.clone());
-        found.push(Step::Ask { client, message });
+        let burst = raw.burst.take().unwrap_or(false);
+        found.push(Step::Ask { clients: ask(client, &mut raw, asked)?, burst });
     }
     if raw.tell.take() == Some(true) {
-        found.push(Step::Send(message(&mut raw, 0)?));
+        let times = raw.repeat.take().unwrap_or(1);
+        found.push(Step::Send(vec![message(&mut raw, 0)?; times]));
     }
     if let Some(mtype) = raw.post.take() {
         let mtext = text(&mut raw)?;
-        found.push(Step::Send(Outgoing { mtype, mtext, id: 0, layout: Layout::Ilp32Old }));
+        found.push(Step::Send(vec![Outgoing { mtype, mtext, id: 0, layout: Layout::Ilp32Old }]));
     }
     found.extend(raw.fill.take().map(|mtype| Step::Fill { mtype }));
     if let Some(client) = raw.wait.take() {
@@ -279,12 +286,14 @@ fn read_step(mut raw: RawStep, asked: &mut Vec<String>) -> Result<TimedStep, Str
             signal.map_err(|_| format!("no signal is called {name:?}: give HUP, KILL…"))?,
         ));
     }
-    found.extend((raw.start == Some(true)).then_some(Step::Start));
+    found.extend((raw.start.take() == Some(true)).then_some(Step::Start));
     found.extend(raw.install.take().map(Step::Install));
     found.extend(raw.remove.take().map(Step::Remove));
-    let unused = raw.command.is_some() || raw.text.is_some() || raw.text_hex.is_some();
-    if unused || raw.layout.is_some() || raw.pid.is_some() || raw.id.is_some() || raw.text_length.is_some() {
-        return Err("command, text, layout, pid and id belong to ask or tell; text also to post".to_owned());
+    if raw.has_message_keys() {
+        return Err(
+            "command, text, layout, pid, id, repeat and burst belong to ask or tell (text also to post)"
+                .into(),
+        );
     }
     match (found.pop(), found.is_empty(), at) {
         (Some(step), true, at) => Ok(TimedStep { at, step }),
@@ -294,6 +303,38 @@ fn read_step(mut raw: RawStep, asked: &mut Vec<String>) -> Result<TimedStep, Str
                 .to_owned())
         }
     }
+}
+
+impl RawStep {
+    fn has_message_keys(&self) -> bool {
+        let texts = self.text.is_some() || self.text_hex.is_some() || self.text_length.is_some();
+        let header = self.layout.is_some() || self.pid.is_some() || self.id.is_some();
+        texts || header || self.command.is_some() || self.repeat.is_some() || self.burst.is_some()
+    }
+}
+
+/// One client; or with `repeat = N` the clients NAME1 to NAMEN, `{n}` in the text being their number.
+fn ask(
+    client: String,
+    raw: &mut RawStep,
+    asked: &mut Vec<String>,
+) -> Result<Vec<(String, Outgoing)>, String> {
+    let names = match raw.repeat.take() {
+        Some(times) => (1..=times).map(|n| format!("{client}{n}")).collect(),
+        None => vec![client],
+    };
+    let template = raw.clone();
+    let mut clients = Vec::new();
+    for (at, name) in names.into_iter().enumerate() {
+        if asked.contains(&name) {
+            return Err(format!("a client asks once: there is an ask = {name:?} already"));
+        }
+        *raw = template.clone();
+        raw.text = raw.text.take().map(|text| text.replace("{n}", &(at + 1).to_string()));
+        clients.push((name.clone(), message(raw, FIRST_ID + asked.len() as i64)?));
+        asked.push(name);
+    }
+    Ok(clients)
 }
 
 fn message(raw: &mut RawStep, id: i64) -> Result<Outgoing, String> {
@@ -364,7 +405,8 @@ mod tests {
         let text =
             "about = \"x\"\n[[step]]\nask = \"a\"\ncommand = 2\ntext = \"ppp\"\nlayout = \"ilp32-new\"\n";
         let scenario = parse(text, Path::new("dir/s.toml")).unwrap();
-        let Step::Ask { message, .. } = &scenario.steps[0].step else { panic!() };
+        let Step::Ask { clients, .. } = &scenario.steps[0].step else { panic!() };
+        let (_, message) = &clients[0];
         assert_eq!(message.mtext, b"\x01\0\xff\x7f\x02\0\x4d\0ppp");
         assert_eq!((scenario.name.as_str(), message.mtype, message.id), ("s", 2, FIRST_ID));
     }

@@ -116,6 +116,12 @@ impl Stage {
         Ok(runs.into_iter().map(|(_, run)| run).collect())
     }
 
+    /// How many helpers have been started.
+    pub fn started(&self) -> usize {
+        let events = self.events().unwrap_or_default();
+        events.iter().filter(|event| matches!(event, Event::Start { .. })).count()
+    }
+
     /// Whether no helper runs.
     pub fn quiet(&self) -> bool {
         let mut running = BTreeMap::new();

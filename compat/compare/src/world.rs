@@ -33,6 +33,9 @@ pub struct Remains {
     pub ended: bool,
 }
 
+/// Bytes of text that tell a message left on the queue from others.
+const SHORT: usize = 24;
+
 /// Where a scenario runs. Times are milliseconds since its start.
 pub trait World {
     /// The time now.
@@ -90,6 +93,8 @@ struct Play<'a, W> {
     world: &'a mut W,
     clients: Vec<Client>,
     filling: Vec<i64>,
+    /// Messages of no client that found no room.
+    unsent: usize,
     /// Whether the daemon was told to end.
     told_to_end: bool,
 }
@@ -99,7 +104,7 @@ struct Play<'a, W> {
 /// # Errors
 /// A sentence: a step could not be taken.
 pub fn play(scenario: &Scenario, world: &mut impl World) -> Result<Observation, String> {
-    let mut play = Play { world, clients: Vec::new(), filling: Vec::new(), told_to_end: false };
+    let mut play = Play { world, clients: Vec::new(), filling: Vec::new(), unsent: 0, told_to_end: false };
     for step in &scenario.steps {
         if let Some(at) = step.at {
             play.pass_until(at, |_| false)?;
@@ -143,15 +148,27 @@ impl<W: World> Play<'_, W> {
 
     fn take(&mut self, step: &Step, limit: u64) -> Result<(), String> {
         match step {
-            Step::Ask { client, message } => {
-                let (name, message, asked) = (client.clone(), message.clone(), self.world.now());
-                self.clients.push(Client { name, message, asked, sent: false, outcome: Outcome::NotSent });
-                self.look()?;
-                self.world.settle();
+            Step::Ask { clients, burst } => {
+                for (name, message) in clients {
+                    let (name, message, asked) = (name.clone(), message.clone(), self.world.now());
+                    self.clients.push(Client {
+                        name,
+                        message,
+                        asked,
+                        sent: false,
+                        outcome: Outcome::NotSent,
+                    });
+                    self.look()?;
+                    if !burst {
+                        self.world.settle();
+                    }
+                }
             }
-            Step::Send(message) => {
-                if self.world.send(message.mtype, &message.mtext)? == Sent::NotYet {
-                    return Err(format!("no room on the queue for a message of type {}", message.mtype));
+            Step::Send(messages) => {
+                for message in messages {
+                    if self.world.send(message.mtype, &message.mtext)? == Sent::NotYet {
+                        self.unsent += 1;
+                    }
                 }
                 self.world.settle();
             }
@@ -195,6 +212,9 @@ impl<W: World> Play<'_, W> {
         let Remains { mut runs, messages, ended } = self.world.finish()?;
         runs.sort_by_key(|run| run.start);
         let mut left = BTreeMap::new();
+        if self.unsent > 0 {
+            left.insert("a message that could not be sent".to_owned(), self.unsent);
+        }
         for (mtype, mtext) in messages {
             // How many fill a queue is the system's business.
             let filling = self.filling.contains(&mtype);
@@ -216,7 +236,10 @@ impl<W: World> Play<'_, W> {
             return format!("the answer to {}: {status}", client.name);
         }
         let text = Message::decode(mtext).map_or(mtext, |message| message.text);
-        format!("a message of type {mtype}: '{}'", shown(text))
+        match shown(text) {
+            text if text.len() <= SHORT => format!("a message of type {mtype}: '{text}'"),
+            _ => format!("a message of type {mtype}"),
+        }
     }
 }
 
