@@ -15,7 +15,7 @@ pub const NOTHING: &str = "-";
 pub const ORDER: &str = "order of helpers";
 
 /// Texts longer than this are abbreviated where they only name something.
-const LONG: usize = 40;
+const LONG: usize = 64;
 
 /// Helpers shorter than this say nothing about overlap (milliseconds).
 const LASTING: u64 = 500;
