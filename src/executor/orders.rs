@@ -60,7 +60,7 @@ impl Executor {
             Action::UnloadLater(name) => self.release_later(name, waiter),
             Action::CancelUnload(name) => self.cancel(&name, waiter),
             Action::Route(address) => self.route(address, waiter),
-            Action::Blanker(true) => self.blank(waiter),
+            Action::Blanker(true) => self.submit(Task::Blanker, waiter),
             Action::Blanker(false) => self.unblank(waiter),
             Action::System(text) => self.system(&text, waiter),
             Action::GetPersist(_) | Action::SetPersist(_) => self.answer(waiter, 1),
@@ -117,13 +117,6 @@ impl Executor {
             return self.answer(waiter, 0);
         }
         self.submit(Task::Route(address), waiter);
-    }
-
-    fn blank(&self, waiter: Waiter) {
-        if self.lock().jobs.of(&Task::Blanker).is_some() {
-            return self.answer(waiter, 0);
-        }
-        self.submit(Task::Blanker, waiter);
     }
 
     /// The blanker's exit answers the request that ended it.

@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(4);
 const SETTLE: Duration = Duration::from_millis(150);
 
 /// How long a helper may take to begin.
-const START: Duration = Duration::from_millis(25);
+const START: Duration = Duration::from_millis(80);
 
 /// A daemon that can be started, signalled, and ended.
 pub trait Daemon {
@@ -42,6 +42,8 @@ pub struct Live<D: Daemon> {
     daemon: D,
     queue: Queue,
     buffer: Buffer,
+    /// Whether it is stopped, so that it reads nothing.
+    stopped: bool,
 }
 
 impl<D: Daemon> Live<D> {
@@ -55,7 +57,7 @@ impl<D: Daemon> Live<D> {
             daemon.clean_up();
         }
         stage.start_clock();
-        Ok(Live { stage, daemon, queue: started?, buffer: Buffer::default() })
+        Ok(Live { stage, daemon, queue: started?, buffer: Buffer::default(), stopped: false })
     }
 
     fn waiting(&self) -> u64 {
@@ -88,6 +90,9 @@ impl<D: Daemon> World for Live<D> {
     }
 
     fn settle(&mut self) {
+        if self.stopped {
+            return;
+        }
         let (start, before) = (Instant::now(), self.waiting());
         while start.elapsed() < SETTLE && before > 0 && self.waiting() >= before {
             sleep(Duration::from_millis(1));
@@ -105,6 +110,7 @@ impl<D: Daemon> World for Live<D> {
     }
 
     fn signal(&mut self, signal: Signal) -> Result<(), String> {
+        self.stopped = signal == Signal::SIGSTOP || self.stopped && signal != Signal::SIGCONT;
         self.daemon.signal(signal)
     }
 

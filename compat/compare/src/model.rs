@@ -14,6 +14,11 @@ const QUEUE_BYTES: usize = 16384;
 /// The most bytes of mtext that it read.
 const READ: usize = 1024;
 
+/// The numbers of get_persist and set_persist: those of the new daemon's defaults, since nobody knows
+/// those of the historical patch.
+const GET_PERSIST: i64 = 9;
+const SET_PERSIST: i64 = 10;
+
 /// The version it calls itself.
 pub const VERSION: &str = "2.4.27";
 
@@ -69,13 +74,16 @@ struct Process {
 #[derive(Clone, Debug)]
 struct Job {
     mtype: i64,
+    /// The text, as far as its first NUL.
     text: Vec<u8>,
+    /// All of it.
+    raw: Vec<u8>,
     id: i64,
     layout: Layout,
     sender: i16,
     /// Its process; `None` once that has ended.
     pid: Option<u32>,
-    status: u8,
+    status: i64,
     reply: Vec<u8>,
 }
 
@@ -98,6 +106,8 @@ pub struct OldKerneld {
     delay: i64,
     want: i64,
     have_request_route: bool,
+    /// Kept in a file: outlives it.
+    persist: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Newest first.
     jobs: VecDeque<Job>,
     processes: Vec<Process>,
@@ -122,6 +132,7 @@ impl OldKerneld {
             delay: 60,
             want: -255,
             have_request_route: false,
+            persist: BTreeMap::new(),
             jobs: VecDeque::new(),
             processes: Vec::new(),
             next_pid: 1000,
@@ -229,7 +240,7 @@ impl OldKerneld {
 
     fn reap(&mut self, pid: u32, status: u8, output: String) {
         for job in self.jobs.iter_mut().filter(|job| job.pid == Some(pid)) {
-            (job.pid, job.status) = (None, status);
+            (job.pid, job.status) = (None, i64::from(status));
             // One read of the pipe.
             job.reply = output.clone().into_bytes();
             job.reply.truncate(READ);
@@ -262,7 +273,7 @@ impl OldKerneld {
         let wanted = done.into_iter().filter(|job| job.id != 0);
         self.stuck.extend(wanted.map(|job| {
             let Job { layout, sender: pid, reply, .. } = &job;
-            let message = Message { layout: *layout, id: i64::from(job.status), pid: *pid, text: reply };
+            let message = Message { layout: *layout, id: job.status, pid: *pid, text: reply };
             (job.id, message.encode())
         }));
         self.flush_stuck();
@@ -281,6 +292,7 @@ impl OldKerneld {
         let mut job = Job {
             mtype,
             text: message.text[..end].to_vec(),
+            raw: message.text.to_vec(),
             id: message.id,
             layout: message.layout,
             sender: message.pid,
@@ -321,6 +333,15 @@ impl OldKerneld {
             6 if !self.have_request_route => None,
             6 => self.running(job, 6).or_else(|| Some(self.fork(job, "request-route", vec![text], 0, now))),
             7 => self.blanker(job, now),
+            GET_PERSIST => {
+                job.reply = self.persist.get(&job.text).cloned().unwrap_or_default();
+                job.status = job.reply.len() as i64;
+                None
+            }
+            SET_PERSIST => {
+                self.set_persist(&job.raw);
+                None
+            }
             255 => {
                 job.reply = self.status(&text);
                 None
@@ -387,6 +408,21 @@ impl OldKerneld {
             _ => job.status = 1,
         }
         None
+    }
+
+    /// `{ int keylen; int arglen; char arr[]; }`. It trusted both lengths.
+    fn set_persist(&mut self, raw: &[u8]) {
+        let int =
+            |at: usize| raw.get(at..at + 4).and_then(|four| Some(i32::from_le_bytes(four.try_into().ok()?)));
+        let Some((keylen @ 1.., arglen)) = int(0).zip(int(4)) else { return };
+        let (keylen, arglen) = (keylen as usize, usize::try_from(arglen).unwrap_or(0));
+        let Some((key, rest)) = raw.get(8..).and_then(|arr| arr.split_at_checked(keylen)) else { return };
+        let key = key.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        match rest.get(..arglen) {
+            Some([]) => drop(self.persist.remove(&key)),
+            Some(value) => drop(self.persist.insert(key, value.to_vec())),
+            None => {}
+        }
     }
 
     fn status(&mut self, word: &str) -> Vec<u8> {

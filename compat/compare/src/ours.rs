@@ -24,6 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The line of its log that says that it serves.
 const READY: &str = "serving queue";
 
+/// What keeps it within the stage, whatever this machine has.
+const CONFIG: &str = r#"
+[route]
+helper = "{dir}/request-route"
+[blanker]
+helper = "{dir}/screenblanker"
+[persist]
+file = "{dir}/persist.gdbm"
+"#;
+
 /// A `kerneld` of ours.
 pub struct Ours {
     program: PathBuf,
@@ -99,7 +109,7 @@ impl Daemon for Ours {
         self.starts += 1;
         let log = stage.path(&format!("kerneld-{}.log", self.starts));
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", self.program.display());
-        let config = self.config.replace("{dir}", &stage.dir().to_string_lossy());
+        let config = format!("{}{CONFIG}", self.config).replace("{dir}", &stage.dir().to_string_lossy());
         fs::write(stage.path("kerneld.toml"), config).map_err(failed)?;
         let child = spawn(&mut self.command(stage, File::create(&log).map_err(failed)?)).map_err(failed)?;
         self.child = Some(child);

@@ -135,7 +135,9 @@ impl Suite<'_> {
                 _ => None,
             })
             .collect();
-        let stale = self.differences.iter().filter(|difference| !seen.contains(difference.id.as_str()));
+        let unseen =
+            |difference: &&Difference| !difference.sometimes && !seen.contains(difference.id.as_str());
+        let stale = self.differences.iter().filter(unseen);
         stale.map(|difference| difference.id.clone()).collect()
     }
 }
