@@ -5,6 +5,7 @@
 //! The file is TOML, a table a module, a line a setting; it is for people to read and may be edited.
 #![forbid(unsafe_code)]
 
+use crate::config::{Setting, SettingsOf};
 use crate::policy::ModuleName;
 use kerneld_compat::persist::replace::Turn;
 use std::collections::BTreeMap;
@@ -12,24 +13,6 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// What is saved of a module.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingsOf {
-    /// Every parameter below `/sys/module/NAME/parameters` that may be written.
-    AllWritable,
-    /// These, in this order.
-    Listed(Vec<Setting>),
-}
-
-/// One setting of a module.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting {
-    /// A file below `/sys/module/NAME/parameters`, by its name.
-    Parameter(String),
-    /// A file below `/proc/sys`, by its path.
-    ProcSys(PathBuf),
-}
 
 /// What a `charp` parameter shows that points nowhere (`param_get_charp` by way of `%s`); written
 /// back, it would become a text of six letters.
@@ -74,6 +57,17 @@ impl Drivers<'_> {
             complaints.extend(self.keep(saved).err());
         }
         complaints
+    }
+
+    /// The listed modules that are not loaded now.
+    pub fn absent(&self) -> Vec<String> {
+        self.listed().map(|(module, _)| module).filter(|module| !self.is_loaded(module)).collect()
+    }
+
+    /// [`Drivers::restore`] of those among `absent` that are loaded by now.
+    pub fn restore_arrived(&self, absent: &[String]) -> Vec<String> {
+        let arrived: Vec<&String> = absent.iter().filter(|module| self.is_loaded(module)).collect();
+        self.restore(&arrived)
     }
 
     /// Puts back what was saved of `modules`, which have just been loaded. Only what differs is
