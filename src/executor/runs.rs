@@ -22,7 +22,7 @@ impl Executor {
             let outcome = self.run_helper(id, &job, &settings);
             upkeep.before_answer(outcome.status);
             next = self.finish(id, &outcome);
-            upkeep.after_answer(outcome.status);
+            upkeep.after_answer();
         }
     }
 

@@ -8,6 +8,7 @@ mod garbage;
 mod helper;
 mod lifecycle;
 mod other_language;
+mod persist;
 mod requests;
 mod support;
 mod trace;
