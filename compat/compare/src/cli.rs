@@ -5,8 +5,9 @@ use crate::output::{self, Format};
 use crate::pattern::Pattern;
 use crate::subject::Subject;
 use crate::suite::Suite;
-use crate::{differences, scenario};
-use clap::{Args, Parser};
+use crate::{bench, differences, scenario};
+use clap::{Args, Parser, Subcommand};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,10 +19,50 @@ const COULD_NOT_RUN: u8 = 2;
 /// Exit status: 0 when they differ only as intended, 1 when they differ otherwise (or an intended
 /// difference is not seen any more), 2 when something could not be run.
 #[derive(Parser)]
-#[command(name = "kerneld-compare", version)]
+#[command(name = "kerneld-compare", version, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Other>,
     #[command(flatten)]
     compare: Compare,
+}
+
+#[derive(Subcommand)]
+enum Other {
+    /// Measures how long requests take, beside starting the helper oneself
+    Bench(Bench),
+}
+
+#[derive(Args)]
+struct Bench {
+    /// The kerneld to measure [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    new: Option<String>,
+    /// Clients at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one)]
+    clients: usize,
+    /// Requests of each workload and subject
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = at_least_one)]
+    requests: usize,
+    /// How often the subjects take turns
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
+    rounds: usize,
+    /// Delayed releases that wait in the last workload
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    waiting: usize,
+    /// The helper [default: a program that does nothing]
+    #[arg(long, value_name = "PATH")]
+    helper: Option<PathBuf>,
+    /// Write the figures as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write a chart to this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("{text:?} is no number above 0"))
 }
 
 #[derive(Args)]
@@ -55,13 +96,38 @@ struct Compare {
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    compare(&cli.compare).map_or_else(
+    let done = match &cli.command {
+        Some(Other::Bench(args)) => measure(args),
+        None => compare(&cli.compare),
+    };
+    done.map_or_else(
         |why| {
             eprintln!("kerneld-compare: {why}");
             ExitCode::from(COULD_NOT_RUN)
         },
         ExitCode::from,
     )
+}
+
+fn measure(args: &Bench) -> Result<u8, String> {
+    let Subject::Ours(new) = new(args.new.as_deref())? else {
+        return Err("only a program can be measured".to_owned());
+    };
+    let Bench { clients, requests, rounds, waiting, .. } = *args;
+    let report =
+        bench::run(&bench::Options { new, clients, requests, rounds, waiting, helper: args.helper.clone() })?;
+    if let Some(file) = &args.svg {
+        std::fs::write(file, bench::chart::svg(&report))
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    let json = || serde_json::to_string_pretty(&report).map_err(|error| error.to_string());
+    print(&if args.json { json()? } else { bench::text(&report) });
+    Ok(0)
+}
+
+/// A reader that has gone away has seen enough.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn compare(args: &Compare) -> Result<u8, String> {
@@ -78,11 +144,7 @@ fn compare(args: &Compare) -> Result<u8, String> {
     let at_once = args.at_once.max(1);
     let suite = Suite { old: &old, new: &new, differences: &differences, complete, at_once };
     let report = suite.run(&scenarios);
-    // A reader that has gone away has seen enough.
-    let _ = std::io::Write::write_all(
-        &mut std::io::stdout(),
-        output::render(&report, args.format, args.all)?.as_bytes(),
-    );
+    print(&output::render(&report, args.format, args.all)?);
     Ok(report.exit_status())
 }
 

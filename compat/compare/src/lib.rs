@@ -5,9 +5,11 @@
 //! * [`world`]: taking the steps; [`model_world`] in virtual time, [`live`] in real time;
 //! * [`model`]: the old kerneld; [`ours`]: the new one; [`recorder`]: the helpers of both;
 //! * [`observe`]: what was seen; [`mod@compare`]: both side by side; [`differences`]: what may differ, and why;
+//! * [`bench`]: how fast both are;
 //! * [`suite`]: all scenarios; [`output`]: the report.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod cli;
 pub mod compare;
 pub mod differences;

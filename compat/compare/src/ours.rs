@@ -40,6 +40,7 @@ pub struct Ours {
     key: i32,
     words: Vec<String>,
     config: String,
+    modprobe: Option<PathBuf>,
     child: Option<Child>,
     starts: u32,
 }
@@ -58,7 +59,14 @@ impl Ours {
     /// One that is not started yet.
     pub fn new(program: &Path, words: &[String], config: &str) -> Self {
         let (words, config) = (words.to_vec(), config.to_owned());
-        Ours { program: program.to_owned(), key: fresh_key(), words, config, child: None, starts: 0 }
+        let program = program.to_owned();
+        Ours { program, key: fresh_key(), words, config, modprobe: None, child: None, starts: 0 }
+    }
+
+    /// The same, running this in place of the recorder.
+    pub fn with_modprobe(mut self, modprobe: &Path) -> Self {
+        self.modprobe = Some(modprobe.to_owned());
+        self
     }
 
     /// Its pid, while it runs.
@@ -74,7 +82,7 @@ impl Ours {
             .arg("--state-dir")
             .arg(stage.path("state"))
             .arg("--modprobe")
-            .arg(stage.path("modprobe"))
+            .arg(self.modprobe.clone().unwrap_or_else(|| stage.path("modprobe")))
             .arg("--config")
             .arg(stage.path("kerneld.toml"))
             .args(&self.words)
