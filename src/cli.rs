@@ -11,8 +11,8 @@ use crate::settings::Overrides;
 use crate::status::Switches;
 use clap::{Args, Parser, Subcommand};
 use kerneld_compat::queue::{DEFAULT_KEY, Select};
-use kerneld_compat::tool::parse_key;
-use nix::unistd::{Uid, setsid};
+use kerneld_compat::tool::{default_state_dir, parse_key};
+use nix::unistd::setsid;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -178,16 +178,6 @@ fn checked_type(only: Option<i64>) -> Result<Option<i64>, String> {
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| format!("cannot make {} absolute: {error}", path.display()))
-}
-
-fn default_state_dir() -> PathBuf {
-    if Uid::effective().is_root() {
-        return PathBuf::from("/run/kerneld");
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) => Path::new(&dir).join("kerneld"),
-        None => std::env::temp_dir().join(format!("kerneld-{}", Uid::effective())),
-    }
 }
 
 /// Starts the same again as a daemon and tells, as kerneld did, when it serves.

@@ -50,6 +50,8 @@ pub struct Executor {
     changed: Condvar,
     /// Workers at, or on their way to, the channel.
     idle: AtomicUsize,
+    /// Held for reading while a module is being loaded, for writing while idle ones are unloaded.
+    sweeping: RwLock<()>,
     /// Held for writing while a descriptor may exist that is not close-on-exec.
     spawning: RwLock<()>,
 }
@@ -106,6 +108,7 @@ impl Executor {
             state: Mutex::new(state),
             changed: Condvar::new(),
             idle: AtomicUsize::new(0),
+            sweeping: RwLock::new(()),
             spawning: RwLock::new(()),
         });
         executor.arm_sweep(&mut executor.lock());

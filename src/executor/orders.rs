@@ -78,13 +78,18 @@ impl Executor {
     }
 
     fn act(&self, action: Action, waiter: Waiter) -> Option<Work> {
+        if let Action::Load(name) | Action::Unload(name) | Action::UnloadLater(name) = &action
+            && let Err(refusal) = self.settings().rules.allows(name)
+        {
+            return self.refuse(&refusal, waiter);
+        }
         match action {
             Action::Load(name) => self.submit(Task::Load(name), waiter),
             Action::Unload(name) => self.release(name, waiter),
             Action::UnloadLater(name) => self.release_later(name, waiter),
             Action::CancelUnload(name) => self.cancel(&name, waiter),
             Action::Route(address) => self.route(address, waiter),
-            Action::Blanker(true) => self.blank(waiter),
+            Action::Blanker(true) => self.submit(Task::Blanker, waiter),
             Action::Blanker(false) => self.unblank(waiter),
             Action::System(text) => self.system(&text, waiter),
             Action::GetPersist(text) => Some(Work::GetPersist(text, waiter)),
@@ -146,13 +151,6 @@ impl Executor {
             return self.answer(waiter, 0);
         }
         self.submit(Task::Route(address), waiter)
-    }
-
-    fn blank(&self, waiter: Waiter) -> Option<Work> {
-        if self.lock().jobs.of(&Task::Blanker).is_some() {
-            return self.answer(waiter, 0);
-        }
-        self.submit(Task::Blanker, waiter)
     }
 
     /// The blanker's exit answers the request that ended it.

@@ -10,7 +10,7 @@ use crate::modules;
 use crate::policy::ModuleName;
 use crate::settings::Settings;
 use log::{debug, info, warn};
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,18 @@ use std::time::{Duration, Instant};
 pub(super) struct Upkeep<'a> {
     executor: &'a Executor,
     settings: &'a Settings,
-    loading: Option<(&'a ModuleName, Option<Watch<'a>>, Vec<String>)>,
+    loading: Option<Loading<'a>>,
+}
+
+/// A module being loaded.
+struct Loading<'a> {
+    name: &'a ModuleName,
+    /// What was loaded before.
+    watch: Option<Watch<'a>>,
+    /// Modules with settings to put back that were not loaded.
+    absent: Vec<String>,
+    /// A sweep that began now could unload what the client is about to be told is loaded.
+    _no_sweep: RwLockReadGuard<'a, ()>,
 }
 
 impl<'a> Upkeep<'a> {
@@ -27,8 +38,9 @@ impl<'a> Upkeep<'a> {
         let loading = match task {
             _ if settings.dry_run => None,
             Task::Load(name) => {
+                let _no_sweep = executor.sweeping.read().unwrap_or_else(PoisonError::into_inner);
                 let watch = Watch::start(executor.ours.kernel()).ok();
-                Some((name, watch, settings.drivers().absent()))
+                Some(Loading { name, watch, absent: settings.drivers().absent(), _no_sweep })
             }
             Task::Unload(name) => {
                 complain(settings.drivers().save(name.as_str()));
@@ -41,14 +53,14 @@ impl<'a> Upkeep<'a> {
 
     /// A client that gets its answer finds its driver's settings in place.
     pub(super) fn before_answer(&self, status: i32) {
-        if let Some((_, _, absent)) = self.loading.as_ref().filter(|_| status == 0) {
-            complain(self.settings.drivers().restore_arrived(absent));
+        if let Some(loading) = self.loading.as_ref().filter(|_| status == 0) {
+            complain(self.settings.drivers().restore_arrived(&loading.absent));
         }
     }
 
-    /// What nobody needs to wait for.
-    pub(super) fn after_answer(self, status: i32) {
-        let Some((name, Some(watch), _)) = self.loading.filter(|_| status == 0) else { return };
+    /// What nobody needs to wait for. A load that failed may have brought dependencies in, too.
+    pub(super) fn after_answer(self) {
+        let Some(Loading { name, watch: Some(watch), .. }) = &self.loading else { return };
         let adopted = watch.arrivals().map_err(|error| error.to_string()).and_then(|mut arrivals| {
             self.executor.restrict(name, self.settings, &mut arrivals)?;
             debug!("came in through us: {:?}", arrivals.keys());
@@ -114,6 +126,9 @@ impl Executor {
     }
 
     fn sweep(&self) {
+        let Ok(_no_load) = self.sweeping.try_write() else {
+            return self.arm_sweep(&mut self.lock());
+        };
         let settings = self.settings();
         let swept = self.ours.sweep(&mut |name| {
             complain(settings.drivers().save(name));

@@ -1,0 +1,151 @@
+//! install and remove lines: what runs around a load, and names that only such a line has.
+
+use super::commands::{self, MODPROBE, Member, chain, part};
+use super::kmod::{Writer, reason};
+use super::{OutputLine, options};
+use crate::account::LineId;
+use crate::modules_conf::{CommandKind, End, Resolved};
+use crate::names::modules::Today;
+use crate::names::{canonical, requests};
+
+impl Writer<'_> {
+    /// An alias with commands of its own: an install line that loads the module unless it is there.
+    pub(super) fn virtual_alias(
+        &mut self,
+        name: &str,
+        module: &str,
+        today: &str,
+        resolved: &Resolved,
+        lines: &[LineId],
+        from: &[LineId],
+    ) {
+        let mut from = from.to_vec();
+        for name in &resolved.chain {
+            from.extend(self.lines_of(name));
+        }
+        from.sort_unstable();
+        from.dedup();
+        let words = options::today(module, self.meaning.alias_options(&resolved.chain));
+        for (word, why) in &words.gone {
+            self.account.note(word.line, why.clone());
+        }
+        let parameters: String =
+            words.own.iter().map(|word| format!(" {}", super::shell::quote(&word.text))).collect();
+        let load = format!("{MODPROBE} {today}{parameters}");
+        let body = match self.around(&resolved.chain, load, None) {
+            Ok(body) => body,
+            Err((line, why)) => {
+                self.refuse(
+                    lines,
+                    &format!("it hangs on a line that needs a person, {}", self.account.line(line).place()),
+                );
+                return self.account.needs_attention(line, why);
+            }
+        };
+        let base = self.virtual_name(name);
+        self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", canonical(today)), &from);
+        self.rewritten(lines, "");
+        for form in requests::today(name).all(name) {
+            self.alias(&form, &base, &from);
+        }
+        self.remove_commands(&base, today, &resolved.chain);
+    }
+
+    /// Everything around a load, in modutils' order: what lies below, pre-install, install or the load, and
+    /// post-install, what lies above. Above and below do not count for success.
+    pub(super) fn around(
+        &self,
+        names: &[String],
+        load: String,
+        owner: Option<&str>,
+    ) -> Result<String, (LineId, String)> {
+        let mut pre = Vec::new();
+        let mut instead = Vec::new();
+        let mut post = Vec::new();
+        for name in names {
+            for (kind, parts) in [
+                (CommandKind::PreInstall, &mut pre),
+                (CommandKind::Install, &mut instead),
+                (CommandKind::PostInstall, &mut post),
+            ] {
+                if let Some(command) = self.meaning.command_of(name, kind) {
+                    parts.push(part(&self.command(&command.text, owner).map_err(|why| (command.line, why))?));
+                }
+            }
+        }
+        if instead.is_empty() {
+            instead.push(load);
+        }
+        let (below, above) = self.beside(names)?;
+        let mut body = chain(pre.into_iter().chain(instead).chain(post));
+        for name in above {
+            body = format!("{body} && {{ {MODPROBE} -q {name}; true; }}");
+        }
+        let below: String = below.iter().map(|name| format!("{MODPROBE} -q {name}; ")).collect();
+        Ok(format!("{below}{body}"))
+    }
+
+    pub(super) fn command(&self, text: &str, owner: Option<&str>) -> Result<String, String> {
+        if let Some(name) = self.meaning.defined.keys().find(|name| text.contains(&format!("${name}"))) {
+            return Err(format!("the command uses ${name}, which `define` set, and kmod has no variables"));
+        }
+        commands::rewrite(text, owner, &|name| self.member(name))
+    }
+
+    /// `remove` for a name: pre-remove, remove or the removal itself, post-remove.
+    pub(super) fn remove_commands(&mut self, name: &str, today: &str, chain_names: &[String]) {
+        let own = canonical(name) == canonical(today);
+        let unload = if own {
+            format!("{MODPROBE} -r --ignore-remove {today}")
+        } else {
+            format!("{MODPROBE} -r {today}")
+        };
+        let mut parts = Vec::new();
+        let mut lines = Vec::new();
+        for kind in [CommandKind::PreRemove, CommandKind::Remove, CommandKind::PostRemove] {
+            if kind == CommandKind::PostRemove && !parts.iter().any(|(k, _)| *k == CommandKind::Remove) {
+                parts.push((CommandKind::Remove, unload.clone()));
+            }
+            for name in chain_names {
+                let Some(command) = self.meaning.command_of(name, kind) else { continue };
+                match self.command(&command.text, None) {
+                    Ok(text) => parts.push((kind, part(&text))),
+                    Err(why) => return self.account.needs_attention(command.line, why),
+                }
+                lines.push(command.line);
+            }
+        }
+        if !lines.is_empty() {
+            let body = chain(parts.into_iter().map(|(_, text)| text));
+            let text = format!("remove {name} {}", commands::written(&body));
+            self.rewritten(&lines, "");
+            self.out.commands.push(OutputLine { text, from: lines });
+        }
+    }
+
+    /// What a module name in a list or command stands for today.
+    pub(super) fn member(&self, name: &str) -> Member {
+        let resolved = self.meaning.resolve(name);
+        match &resolved.end {
+            End::Off => Member::Off,
+            End::Loop => Member::Missing("its aliases lead back to themselves".to_owned()),
+            End::List(_, list) => Member::Name(self.virtual_name(list)),
+            End::Module(module) => match self.today_for(name, module) {
+                Today::Module { name: today, .. } | Today::Builtin { name: today } => {
+                    let plain = resolved
+                        .chain
+                        .iter()
+                        .all(|name| !self.has_actions(name) && !self.meaning.options.contains_key(name));
+                    Member::Name(if plain { today } else { self.virtual_name(name) })
+                }
+                Today::Gone { why } | Today::Absent { why, .. } => {
+                    Member::Missing(format!("{module} is {}", reason(&why)))
+                }
+                Today::Unknown if self.kernel.is_some() => {
+                    Member::Missing(format!("{module} is not in the kernel at hand"))
+                }
+                Today::Unknown => Member::Name(module.clone()),
+            },
+        }
+    }
+}

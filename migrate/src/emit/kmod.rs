@@ -1,0 +1,404 @@
+//! modprobe.d for today's kernels, by recipes that were tried with modprobe 30.
+
+use std::collections::HashMap;
+
+use super::commands;
+use super::daemon::MODULES_LOAD;
+use super::{EARLY, LATE, OutputFile, OutputLine, comment, options};
+use crate::account::{Account, LineId};
+use crate::kernel::Kernel;
+use crate::modules_conf::{End, ListKind, Meaning, Resolved};
+use crate::names::modules::{self, Today};
+use crate::names::{canonical, requests};
+
+/// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
+pub const OFF: &str = "kerneld_migrated_off";
+
+/// What goes into modprobe.d.
+#[derive(Debug, Default)]
+pub struct ModprobeD {
+    /// install and remove lines.
+    pub commands: Vec<OutputLine>,
+    /// softdep lines.
+    pub softdeps: Vec<OutputLine>,
+    /// alias lines, and comments for what is gone.
+    pub aliases: Vec<OutputLine>,
+    /// options lines of modules.
+    pub module_options: Vec<OutputLine>,
+    /// options lines of aliases: after those of modules, as they count more.
+    pub alias_options: Vec<OutputLine>,
+}
+
+/// Writes a meaning as modprobe.d.
+pub struct Writer<'a> {
+    pub(super) meaning: &'a Meaning,
+    pub(super) kernel: Option<&'a Kernel>,
+    pub(super) account: &'a mut Account,
+    pub(super) out: ModprobeD,
+    /// Names taken by an alias or install line (as kmod compares them), and the old name that took them.
+    taken: HashMap<String, String>,
+    /// Old modules by the module of today that they share.
+    owners: HashMap<String, String>,
+    /// How many names load an old module under another name (`-o`).
+    pub(super) renamed: HashMap<String, usize>,
+    /// The lines that need the helper for `off`.
+    off: Vec<LineId>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(meaning: &'a Meaning, kernel: Option<&'a Kernel>, account: &'a mut Account) -> Self {
+        Writer {
+            meaning,
+            kernel,
+            account,
+            out: ModprobeD::default(),
+            taken: HashMap::new(),
+            owners: HashMap::new(),
+            renamed: options::renamed(meaning),
+            off: Vec::new(),
+        }
+    }
+
+    /// Writes everything that the meaning says.
+    fn all(&mut self) {
+        let meaning = self.meaning;
+        for name in &meaning.names {
+            let lines = self.lines_of(name);
+            match self.check_name(name) {
+                Ok(()) => self.name(name, &lines),
+                Err(why) => self.refuse(&lines, &why),
+            }
+        }
+        if !self.off.is_empty() {
+            let from = std::mem::take(&mut self.off);
+            self.out.commands.push(OutputLine { text: format!("install {OFF} /bin/true"), from });
+        }
+    }
+
+    /// Every line in force that speaks of this name.
+    pub(super) fn lines_of(&self, name: &str) -> Vec<LineId> {
+        let meaning = self.meaning;
+        let mut lines: Vec<LineId> = meaning.aliases.get(name).map(|alias| alias.line).into_iter().collect();
+        lines.extend(meaning.options.get(name).into_iter().flat_map(|options| options.lines.iter().copied()));
+        for kind in [ListKind::Above, ListKind::Below, ListKind::Probe, ListKind::Probeall] {
+            lines.extend(meaning.members(kind, name).iter().map(|member| member.line));
+        }
+        lines.extend(
+            meaning.commands.get(name).into_iter().flat_map(|commands| commands.values().map(|c| c.line)),
+        );
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+
+    pub(super) fn refuse(&mut self, lines: &[LineId], why: &str) {
+        for line in lines {
+            self.account.needs_attention(*line, why);
+        }
+    }
+
+    pub(super) fn rewritten(&mut self, lines: &[LineId], why: &str) {
+        for line in lines {
+            self.account.rewritten(*line, why);
+        }
+    }
+
+    /// Leaves a line out, and says so in the file.
+    pub(super) fn left_out(&mut self, lines: &[LineId], why: &str) {
+        for line in lines {
+            let text = comment(&format!("left out: {} ({why})", self.account.line(*line).text.trim()));
+            self.out.aliases.push(OutputLine { text, from: vec![*line] });
+            self.account.dropped(*line, why);
+        }
+    }
+
+    /// Whether a name can be written for kmod, and is not the same as another name to kmod.
+    fn check_name(&mut self, name: &str) -> Result<(), String> {
+        if name.starts_with('/') {
+            return Ok(());
+        }
+        if name.ends_with("-*")
+            || name.contains(['[', ']', '"', '\'', '\\', '#'])
+            || name.chars().any(char::is_control)
+            || name.starts_with('-')
+        {
+            return Err(format!("kmod cannot be given the name {}", crate::text::for_display(name)));
+        }
+        let key = canonical(name);
+        if let Some(other) = self.taken.get(&key).filter(|other| *other != name) {
+            return Err(format!(
+                "{name} and {other} are two names to modutils and one to kmod, which takes - for _"
+            ));
+        }
+        self.taken.insert(key, name.to_owned());
+        Ok(())
+    }
+
+    fn name(&mut self, name: &str, lines: &[LineId]) {
+        if name.starts_with('/') {
+            return self.left_out(lines, "names of device files were for devfs, which is gone");
+        }
+        let resolved = self.meaning.resolve(name);
+        let mut from = resolved.lines.clone();
+        from.extend_from_slice(lines);
+        from.sort_unstable();
+        from.dedup();
+        let note = requests::today(name).note;
+        match &resolved.end {
+            End::Loop => self.refuse(
+                lines,
+                &format!("the aliases of {name} lead back to themselves: modutils gave up here"),
+            ),
+            End::Off => self.off(name, lines, &from),
+            End::List(kind, list) if list == name => self.probe(*kind, name, lines),
+            End::List(_, list) => {
+                let base = self.virtual_name(list);
+                for form in requests::today(name).all(name) {
+                    self.alias(&form, &base, &from);
+                }
+                self.rewritten(lines, &note);
+            }
+            End::Module(module) => self.module_or_alias(name, module, &resolved, lines, &from),
+        }
+    }
+
+    fn module_or_alias(
+        &mut self,
+        name: &str,
+        module: &str,
+        resolved: &Resolved,
+        lines: &[LineId],
+        from: &[LineId],
+    ) {
+        let is_alias = !resolved.chain.is_empty();
+        let virtual_alias = is_alias && resolved.chain.iter().any(|name| self.has_actions(name));
+        match self.today_for(name, module) {
+            Today::Gone { why } | Today::Absent { why, .. } => {
+                self.left_out(lines, &format!("{module} is {}", reason(&why)))
+            }
+            Today::Unknown if self.kernel.is_some() => {
+                let release = &self.kernel.expect("is some").release;
+                let why = format!(
+                    "{module} is no module of the kernel {release}, and nothing is known of it: is it built elsewhere?"
+                );
+                self.refuse(lines, &why);
+            }
+            Today::Unknown => {
+                self.rewritten(
+                    lines,
+                    &format!(
+                        "{module} is not in the table of known modules; state a kernel to have it checked"
+                    ),
+                );
+                self.live(name, module, module, (virtual_alias, is_alias), resolved, (lines, from));
+            }
+            Today::Builtin { name: today } => self.builtin(name, module, &today, resolved, lines, from),
+            Today::Module { name: today, note } => {
+                self.rewritten(lines, &note);
+                self.live(name, module, &today, (virtual_alias, is_alias), resolved, (lines, from));
+            }
+        }
+    }
+
+    fn live(
+        &mut self,
+        name: &str,
+        module: &str,
+        today: &str,
+        (virtual_alias, is_alias): (bool, bool),
+        resolved: &Resolved,
+        (lines, from): (&[LineId], &[LineId]),
+    ) {
+        let request = requests::today(name);
+        if virtual_alias {
+            self.virtual_alias(name, module, today, resolved, lines, from);
+        } else if is_alias {
+            let words = self.meaning.alias_options(&resolved.chain);
+            for form in request.all(name) {
+                if self.alias(&form, today, from) {
+                    self.options_line(&form, module, words.clone(), true);
+                }
+            }
+        } else {
+            self.module(name, today, lines);
+        }
+        if is_alias {
+            self.rewritten(lines, &request.note);
+            self.other_names(module, resolved);
+        }
+    }
+
+    /// Whether commands or above/below hang on a name, so that it has to become an install line.
+    pub(super) fn has_actions(&self, name: &str) -> bool {
+        self.meaning.commands.contains_key(name)
+            || !self.meaning.members(ListKind::Above, name).is_empty()
+            || !self.meaning.members(ListKind::Below, name).is_empty()
+    }
+
+    /// What serves an old module today, for a request of this name.
+    pub(super) fn today_for(&self, request: &str, module: &str) -> Today {
+        // 2.2's ppp is ppp_generic today, and its line discipline ppp_async
+        let module = if request == "tty-ldisc-3" && module == "ppp" { "ppp_async" } else { module };
+        modules::today(module, self.kernel)
+    }
+
+    /// Writes an alias unless the target already has that name. Returns whether the alias is there.
+    pub(super) fn alias(&mut self, form: &str, target: &str, from: &[LineId]) -> bool {
+        if canonical(form) == canonical(target) {
+            return false;
+        }
+        let form = pattern(form);
+        self.out.aliases.push(OutputLine { text: format!("alias {form} {target}"), from: from.to_vec() });
+        true
+    }
+
+    pub(super) fn is_module(&self, name: &str) -> bool {
+        match self.kernel {
+            Some(kernel) => kernel.has_module(name) || kernel.is_builtin(name),
+            None => {
+                matches!(modules::today(name, None), Today::Module { name: today, .. } | Today::Builtin { name: today }
+                if canonical(&today) == canonical(name))
+            }
+        }
+    }
+
+    /// The name under which an install line for `name` can stand: itself, unless a module has that name.
+    pub(super) fn virtual_name(&self, name: &str) -> String {
+        if self.is_module(name) { format!("kerneld_migrated_{}", canonical(name)) } else { name.to_owned() }
+    }
+
+    pub(super) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
+        let text = format!("install {name} {}", commands::written(body));
+        self.out.commands.push(OutputLine { text, from: from.to_vec() });
+    }
+
+    fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
+        for form in requests::today(name).all(name) {
+            if form.ends_with("-*") || self.is_module(&form) {
+                self.alias(&form, OFF, from);
+                self.off.extend_from_slice(from);
+            } else {
+                // success for a file system that then is not there makes today's kernels complain
+                let status = if form.starts_with("fs-") { "/bin/false" } else { "/bin/true" };
+                self.install(&form, status, from);
+            }
+        }
+        let alias = self.meaning.aliases.get(name).map(|alias| alias.line);
+        for line in lines {
+            if Some(*line) == alias {
+                self.account.rewritten(*line, "the request ends without loading anything");
+            } else {
+                self.account.dropped(*line, format!("{name} is off: modutils never came to this line"));
+            }
+        }
+        self.rewritten(&alias.into_iter().collect::<Vec<_>>(), &requests::today(name).note);
+    }
+
+    /// Options and commands of a module that the kernel at hand has built in.
+    fn builtin(
+        &mut self,
+        name: &str,
+        module: &str,
+        today: &str,
+        resolved: &Resolved,
+        lines: &[LineId],
+        from: &[LineId],
+    ) {
+        let actions = self.has_actions(name) || resolved.chain.iter().any(|name| self.has_actions(name));
+        if !resolved.chain.is_empty() && !actions {
+            for form in requests::today(name).all(name) {
+                self.alias(&form, today, from);
+            }
+        }
+        let options: Vec<LineId> =
+            self.meaning.options.get(name).map(|o| o.lines.clone()).unwrap_or_default();
+        for line in lines {
+            if options.contains(line) {
+                let words = self.meaning.options[name].words.iter().filter(|word| word.line == *line);
+                let given: Vec<_> = words.map(|word| format!("{}.{}", canonical(today), word.text)).collect();
+                let why = format!(
+                    "{today} is built into the kernel: its command line takes this, as {}",
+                    given.join(" ")
+                );
+                self.left_out(&[*line], &why);
+            } else if actions {
+                let why = format!(
+                    "{today} is built into the kernel and never loaded: run this from a start-up script"
+                );
+                self.account.needs_attention(*line, why);
+            } else {
+                let renamed = canonical(module) != canonical(today);
+                let was = if renamed { format!(" ({module} then)") } else { String::new() };
+                self.account.rewritten(*line, format!("{today}{was} is built into the kernel"));
+            }
+        }
+    }
+
+    /// A module's own options, commands, above and below.
+    fn module(&mut self, name: &str, today: &str, lines: &[LineId]) {
+        let other = self.owners.insert(canonical(today), name.to_owned());
+        if let Some(other) = other.filter(|other| self.has_actions(other) && self.has_actions(name)) {
+            let why = format!("{other} and {name} are both {today} today: write one set of commands for it");
+            return self.refuse(lines, &why);
+        }
+        if !self.is_module(name) {
+            self.alias(name, today, lines);
+        }
+        let words = self.meaning.module_options(name);
+        self.options_line(today, name, words, false);
+        self.load_commands(name, today);
+        self.remove_commands(name, today, &[name.to_owned()]);
+        self.other_names(name, &Resolved { chain: vec![name.to_owned()], end: End::Loop, lines: Vec::new() });
+    }
+}
+
+pub(super) fn reason(why: &str) -> String {
+    if why.starts_with("not in") { why.to_owned() } else { format!("gone: {why}") }
+}
+
+/// A modutils name as a kmod pattern: modutils knew no wildcards, so `*` and `?` within a name stand for
+/// themselves. Our own forms end in `-*`.
+pub(super) fn pattern(name: &str) -> String {
+    let (body, wild) = match name.strip_suffix("-*") {
+        Some(body) => (body, "-*"),
+        None => (name, ""),
+    };
+    format!("{}{wild}", body.replace('*', "[*]").replace('?', "[?]"))
+}
+
+/// The files of modprobe.d and modules-load.d.
+pub fn files(
+    meaning: &Meaning,
+    loaded: &[crate::discover::Loaded],
+    kernel: Option<&Kernel>,
+    account: &mut Account,
+) -> Vec<OutputFile> {
+    let mut writer = Writer::new(meaning, kernel, account);
+    writer.all();
+    let boot = writer.boot(loaded);
+    let out = writer.out;
+    let mut files = Vec::new();
+    let mut add = |path: &str, heading: &str, lines: Vec<OutputLine>| {
+        if !lines.is_empty() {
+            files.push(OutputFile::with_origins(path, heading, lines, account));
+        }
+    };
+    let early = [out.commands, out.softdeps].concat();
+    let late = [out.aliases, out.module_options, out.alias_options].concat();
+    add(
+        EARLY,
+        "Written by kerneld-migrate: the first line for a name counts, so this file sorts early.",
+        early,
+    );
+    add(
+        LATE,
+        "Written by kerneld-migrate: the last value of an option counts, so this file sorts late.",
+        late,
+    );
+    add(
+        MODULES_LOAD,
+        "Written by kerneld-migrate: modules that the old system loaded by name at boot.",
+        boot,
+    );
+    files
+}

@@ -1,0 +1,18 @@
+//! Names then and now, from the tables under `data/`.
+
+pub mod modules;
+pub mod parameters;
+pub mod requests;
+
+/// The rows of a table: tab-separated fields, `#` lines left out.
+fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    table
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split('\t').collect())
+}
+
+/// A module name as kmod compares names: `-` is `_`.
+pub fn canonical(name: &str) -> String {
+    name.replace('-', "_")
+}

@@ -1,0 +1,151 @@
+//! The whole way: discover, read, translate, account.
+
+use std::path::PathBuf;
+
+use crate::account::{Account, Fate};
+use crate::discover::{Found, discover};
+use crate::emit::{self, OutputFile};
+use crate::kernel::Kernel;
+use crate::modules_conf::Meaning;
+use crate::modules_conf::condition::State;
+use crate::modules_conf::reader::{Reader, Undecided};
+use crate::root::Root;
+use crate::snippets;
+
+/// Which kernels the result is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Target {
+    /// Today's kernels and kmod.
+    #[default]
+    Kmod,
+    /// Kernels 2.2 and 2.4 and modutils.
+    Modutils,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The old system's root directory.
+    pub root: PathBuf,
+    /// The configuration file below the root; else the one that modutils chooses.
+    pub config: Option<String>,
+    /// Which kernels the result is for.
+    pub target: Target,
+    /// The target kernel's release.
+    pub kernel: Option<String>,
+    /// A directory that holds the target kernel's `lib/modules/RELEASE`.
+    pub kernel_root: Option<PathBuf>,
+    /// What is stated about the running system.
+    pub state: State,
+}
+
+/// A plan for one root.
+#[derive(Debug)]
+pub struct Plan {
+    /// The old system.
+    pub root: Root,
+    /// The kernels that the plan is for.
+    pub target: Target,
+    /// Every input line with its fate.
+    pub account: Account,
+    /// The files to write, in order of their paths.
+    pub files: Vec<OutputFile>,
+    /// What the old configuration means.
+    pub meaning: Meaning,
+    /// What starts kerneld and loads modules.
+    pub found: Found,
+    /// The target kernel's index, when there is one.
+    pub kernel: Option<Kernel>,
+    /// Remarks about the system as a whole.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Makes the plan. Nothing is written.
+    pub fn make(request: &Request) -> Result<Plan, String> {
+        let root = Root::open(&request.root)?;
+        let kernel = kernel(request)?;
+        let release = request.kernel.as_deref().or(kernel.as_ref().map(|kernel| kernel.release.as_str()));
+        let undecided = match request.target {
+            Target::Kmod => Undecided::Evaluate,
+            Target::Modutils => Undecided::Keep,
+        };
+        let mut account = Account::default();
+        let mut notes = Vec::new();
+        let mut reader = Reader::new(&root, release, &request.state, undecided, &mut account);
+        let config = choose(&root, request.config.as_deref(), &mut notes)?;
+        match &config {
+            Some(config) => drop(reader.file(config)?),
+            None => snippets::read_in_place(&root, &mut reader)?,
+        }
+        let statements = reader.finish();
+        if let Some(config) = &config {
+            snippets::account_for(&root, config, &mut account)?;
+        }
+        let found = discover(&root, &mut account)?;
+        let (meaning, mut files) = match request.target {
+            Target::Kmod => {
+                let meaning = Meaning::of(&statements, &mut account);
+                let mut files = emit::kmod::files(&meaning, &found.loaded, kernel.as_ref(), &mut account);
+                files.extend(emit::daemon::files(&found, &meaning, &mut account));
+                (meaning, files)
+            }
+            Target::Modutils => {
+                let files = emit::modutils::files(&root, &statements, &found, release, &mut account)?;
+                (Meaning::default(), files)
+            }
+        };
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        for file in &files {
+            file.link(&mut account);
+        }
+        account.finish();
+        Ok(Plan { root, target: request.target, account, files, meaning, found, kernel, notes })
+    }
+
+    /// The lines that a person has to look at, without those that only continue one.
+    pub fn open_questions(&self) -> impl Iterator<Item = &crate::account::Line> {
+        self.account
+            .lines()
+            .iter()
+            .filter(|line| line.fate == Some(Fate::NeedsAttention) && line.shares.is_none())
+    }
+}
+
+/// The target kernel's index: asked for by directory, or found in the root when a release is named.
+fn kernel(request: &Request) -> Result<Option<Kernel>, String> {
+    match (&request.kernel_root, &request.kernel) {
+        (Some(root), release) => Kernel::open(root, release.as_deref()).map(Some),
+        (None, Some(release)) if request.target == Target::Kmod => {
+            Ok(Kernel::open(&request.root, Some(release)).ok())
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+/// The file that modutils reads: the one it is told, /etc/modules.conf, or /etc/conf.modules.
+fn choose(root: &Root, told: Option<&str>, notes: &mut Vec<String>) -> Result<Option<String>, String> {
+    if let Some(path) = told {
+        return if root.exists(path) {
+            Ok(Some(path.to_owned()))
+        } else {
+            Err(format!("there is no {path} below the root"))
+        };
+    }
+    let (new, old) = ("/etc/modules.conf", "/etc/conf.modules");
+    let (new_content, old_content) = (root.read(new)?, root.read(old)?);
+    Ok(match (new_content, old_content) {
+        (Some(new_content), Some(old_content)) => {
+            if new_content.bytes != old_content.bytes {
+                notes.push(format!("{old} differs from {new}: modutils reads {new} and ignores the other"));
+            }
+            Some(new.to_owned())
+        }
+        (Some(_), None) => Some(new.to_owned()),
+        (None, Some(_)) => Some(old.to_owned()),
+        (None, None) => {
+            notes.push(format!("there is neither {new} nor {old}"));
+            None
+        }
+    })
+}

@@ -1,0 +1,5 @@
+//! The plan for people and for programs.
+
+pub mod html;
+pub mod json;
+pub mod text;

@@ -1,0 +1,167 @@
+//! The real modprobe's answers, held against what is expected.
+
+use std::collections::BTreeMap;
+
+use super::Verdict;
+use super::expected::{Expected, Load};
+use crate::modprobe::{Modprobe, Step};
+use crate::names::canonical;
+
+/// Asks modprobe about requests.
+pub struct Judge<'a> {
+    modprobe: &'a Modprobe<'a>,
+    /// What modprobe said on standard error when it read the configuration.
+    pub complaints: String,
+    /// The `options` lines, by module, as modprobe has read them.
+    configured: BTreeMap<String, String>,
+}
+
+/// A verdict, what modprobe answers, and what differs.
+pub type Judgement = (Verdict, String, String);
+
+impl<'a> Judge<'a> {
+    /// Has modprobe read its configuration once.
+    pub fn new(modprobe: &'a Modprobe<'a>) -> Result<Self, String> {
+        let answer = modprobe.ask(&["-c"])?;
+        let mut configured: BTreeMap<String, String> = BTreeMap::new();
+        for line in &answer.lines {
+            if let Some((module, words)) = line.strip_prefix("options ").and_then(|line| line.split_once(' '))
+            {
+                let all = configured.entry(canonical(module)).or_default();
+                all.push_str(words);
+                all.push(' ');
+            }
+        }
+        Ok(Judge { modprobe, complaints: answer.complaints, configured })
+    }
+
+    /// Judges one request.
+    pub fn judge(&self, expected: &Expected, request: &str) -> Result<Judgement, String> {
+        let steps = self.modprobe.steps(request)?;
+        let (verdict, why) = match expected {
+            Expected::Open => (Verdict::Open, Some("its lines need a person first".to_owned())),
+            Expected::Gone(_) => (Verdict::Gone, None),
+            Expected::Off => (Verdict::Off, self.dead(request)?.or_else(|| loads_something(&steps))),
+            Expected::Members(all) => (Verdict::Same, self.dead(request)?.or_else(|| untried(all, &steps))),
+            Expected::Module(load) => {
+                (Verdict::Same, self.dead(request)?.or_else(|| self.differs(load, &steps)))
+            }
+        };
+        let agrees = why.is_none() || verdict == Verdict::Open;
+        let verdict = if agrees { verdict } else { Verdict::Different };
+        Ok((verdict, shown(&steps), why.unwrap_or_default()))
+    }
+
+    /// Whether `-R` fails, complains, or gives a name that does not exist.
+    fn dead(&self, request: &str) -> Result<Option<String>, String> {
+        let answer = self.modprobe.resolve(request)?;
+        if !answer.complaints.is_empty() || !answer.success {
+            return Ok(Some(format!("modprobe -R: {}", answer.complaints.trim())));
+        }
+        let kernel = self.modprobe.kernel;
+        for name in &answer.lines {
+            let installs = |steps: Vec<Step>| steps.iter().any(|step| matches!(step, Step::Install(_)));
+            if !kernel.has_module(name) && !kernel.is_builtin(name) && !installs(self.modprobe.steps(name)?) {
+                return Ok(Some(format!("{name} is neither a module nor built in nor an install line")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn differs(&self, load: &Load, steps: &[Step]) -> Option<String> {
+        let today = canonical(&load.today);
+        if self.modprobe.kernel.is_builtin(&today) {
+            let found = steps.contains(&Step::Builtin(today.clone()));
+            return (!found).then(|| format!("{today} is built in, and it gives {}", shown(steps)));
+        }
+        let commands: String = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Install(command) => Some(format!("{command}\n")),
+                _ => None,
+            })
+            .collect();
+        let inserted = steps.iter().find_map(|step| match step {
+            Step::Insmod { module, options } if *module == today => Some(options),
+            _ => None,
+        });
+        let mentions = |name: &str| canonical(&commands).contains(&canonical(name));
+        if let Some(program) = load.commands.iter().find(|program| !commands.contains(program.as_str())) {
+            return Some(format!("{program} is not run any more"));
+        }
+        let inserts = |name: &str| {
+            steps.iter().any(|step| matches!(step, Step::Insmod { module, .. } if *module == canonical(name)))
+        };
+        if let Some(other) = load.beside.iter().find(|name| !mentions(name) && !inserts(name)) {
+            return Some(format!("{other} is not loaded with it"));
+        }
+        let wanted = values(load.options.iter().map(|word| word.text.clone()));
+        match inserted {
+            Some(given) => {
+                let given = values(split_options(given));
+                (given != wanted).then(|| format!("options {given:?} instead of {wanted:?}"))
+            }
+            None if load.replaced && !commands.is_empty() => None,
+            None if !mentions(&today) => Some(format!("{today} is not loaded by it")),
+            None => {
+                let own = self.configured.get(&today).map(String::as_str).unwrap_or_default();
+                let mut given = values(split_options(own));
+                given.extend(values(split_options(&commands)));
+                let missing = wanted.iter().find(|(key, value)| given.get(*key) != Some(*value));
+                missing.map(|(key, value)| format!("it is loaded without {key}={value}"))
+            }
+        }
+    }
+}
+
+fn loads_something(steps: &[Step]) -> Option<String> {
+    match steps {
+        [Step::Install(command)] if command == "/bin/true" || command == "/bin/false" => None,
+        _ => Some(format!("it gives {}", shown(steps))),
+    }
+}
+
+fn untried(all: &[String], steps: &[Step]) -> Option<String> {
+    let text = canonical(&shown(steps));
+    all.iter().find(|name| !text.contains(&canonical(name))).map(|name| format!("{name} is not tried"))
+}
+
+/// Parameters and the values that count: of several, the last.
+fn values(words: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
+    words
+        .into_iter()
+        .map(|word| {
+            let (key, value) = word.split_once('=').unwrap_or((&word, ""));
+            (canonical(key), value.trim_matches('"').to_owned())
+        })
+        .collect()
+}
+
+/// Words of an insmod line, as the kernel splits them.
+fn split_options(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for character in text.chars() {
+        quoted ^= character == '"';
+        match character {
+            ' ' if !quoted => words.push(String::new()),
+            other => words.last_mut().expect("never empty").push(other),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// What modprobe would do, in short.
+pub fn shown(steps: &[Step]) -> String {
+    let step = |step: &Step| match step {
+        Step::Insmod { module, options } if options.is_empty() => module.clone(),
+        Step::Insmod { module, options } => format!("{module} {options}"),
+        Step::Install(command) => format!("runs {command}"),
+        Step::Builtin(module) => format!("{module} (built in)"),
+    };
+    match steps.last() {
+        Some(last) => step(last),
+        None => "nothing".to_owned(),
+    }
+}

@@ -1,0 +1,254 @@
+//! Hostile input: nothing is run, nothing outside the root is read, nothing panics.
+
+mod support;
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Output;
+
+use kerneld_migrate::account::Fate;
+use support::{copy_of, live_lines, open_places, plan, real_kernel, root_with};
+
+fn run(current: &Path, arguments: &[&str]) -> Output {
+    assert_cmd::cargo::cargo_bin_cmd!("kerneld-migrate")
+        .current_dir(current)
+        .args(arguments)
+        .output()
+        .expect("it runs")
+}
+
+/// The hostile fixture with its canary at a place of our own, absolute and relative.
+fn hostile(canary: &Path) -> tempfile::TempDir {
+    let root = copy_of("hostile");
+    for file in ["etc/conf.modules", "etc/rc.d/rc.modules"] {
+        let path = root.path().join(file);
+        let bytes = std::fs::read(&path).unwrap();
+        let mut replaced = bytes.clone();
+        replaced.push(b'\n');
+        // once with the relative name that it has, once with the absolute one
+        let text = kerneld_migrate::text::from_bytes(&bytes).replace("CANARY", canary.to_str().unwrap());
+        replaced.extend(kerneld_migrate::text::to_bytes(&text));
+        std::fs::write(&path, replaced).unwrap();
+    }
+    root
+}
+
+#[test]
+fn no_command_runs_nothing_from_the_input() {
+    let place = tempfile::tempdir().unwrap();
+    let canary = place.path().join("canary");
+    let root = hostile(&canary);
+    let root_name = root.path().to_str().unwrap().to_owned();
+    let output = place.path().join("output");
+    let kernel = real_kernel();
+    let mut runs: Vec<Vec<&str>> = vec![
+        vec!["plan"],
+        vec!["plan", "--format", "json"],
+        vec!["plan", "--format", "html"],
+        vec!["plan", "--target", "modutils"],
+        vec!["plan", "--kernel", "6.1.0"],
+        vec!["apply", "--output", output.to_str().unwrap()],
+        vec!["apply"],
+        vec!["explain", "$(touch CANARY)"],
+        vec!["explain", "dummy"],
+        vec!["undo"],
+    ];
+    let planned = plan(root.path(), None);
+    let open = open_places(&planned);
+    let mut accepting = vec!["apply", "--accept"];
+    accepting.extend(open.iter().map(String::as_str));
+    runs.push(accepting);
+    if let Some(kernel) = &kernel {
+        runs.push(vec!["verify", "--kernel-root", kernel.to_str().unwrap()]);
+        runs.push(vec!["explain", "dummy", "--kernel-root", kernel.to_str().unwrap()]);
+    }
+    runs.push(vec!["undo"]);
+    for mut arguments in runs {
+        arguments.extend(["--root", &root_name]);
+        let result = run(place.path(), &arguments);
+        let complaint = String::from_utf8_lossy(&result.stderr);
+        assert!(result.status.code().is_some(), "{arguments:?}: {complaint}");
+        assert!(!complaint.contains("panicked"), "{arguments:?}: {complaint}");
+        assert!(!canary.exists() && !place.path().join("CANARY").exists(), "{arguments:?} ran something");
+        assert!(!root.path().join("CANARY").exists(), "{arguments:?} ran something");
+    }
+}
+
+#[test]
+fn foreign_content_stays_outside() {
+    let root = copy_of("hostile");
+    // /etc/outside.conf leads to ../../…/etc/passwd, /etc/modules to /etc/passwd: neither is below the root
+    let plan = plan(root.path(), None);
+    assert!(!plan.account.lines().iter().any(|line| line.text.contains("root:")));
+    let include = plan.account.lines().iter().find(|line| line.text == "include /etc/outside.conf").unwrap();
+    assert_eq!(include.fate, Some(Fate::NeedsAttention));
+}
+
+#[test]
+fn writing_does_not_follow_links() {
+    let outside = tempfile::tempdir().unwrap();
+    let root = root_with("alias eth0 tulip\n");
+    symlink(outside.path(), root.path().join("etc/modprobe.d")).unwrap();
+    let planned = plan(root.path(), None);
+    let result = kerneld_migrate::apply::apply(&planned, &mut |_| {});
+    assert!(std::fs::read_dir(outside.path()).unwrap().next().is_none(), "{result:?}");
+
+    let root = root_with("alias eth0 tulip\n");
+    let target = outside.path().join("target");
+    std::fs::write(&target, "precious").unwrap();
+    std::fs::create_dir(root.path().join("etc/modprobe.d")).unwrap();
+    symlink(&target, root.path().join("etc/modprobe.d/zz-kerneld-migrated.conf")).unwrap();
+    let error = kerneld_migrate::apply::apply(&plan(root.path(), None), &mut |_| {}).unwrap_err();
+    assert!(error.contains("not a regular file"), "{error}");
+    assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
+}
+
+#[test]
+fn files_that_others_may_write_need_a_person() {
+    let root = root_with("alias eth0 tulip\ninstall tulip /tmp/evil\n");
+    let path = root.path().join("etc/conf.modules");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let planned = plan(root.path(), None);
+    assert_eq!(open_places(&planned).len(), 2);
+    assert!(live_lines(&planned).is_empty());
+
+    if nix::unistd::geteuid().is_root() {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::chown(&path, Some(12345), Some(12345)).unwrap();
+        let planned = plan(root.path(), None);
+        assert!(live_lines(&planned).is_empty());
+        assert!(
+            planned.account.lines()[0].why[0].contains("user 12345"),
+            "{:?}",
+            planned.account.lines()[0].why
+        );
+    }
+}
+
+#[test]
+fn lines_of_a_mebibyte_are_refused_one_by_one() {
+    let mut text = b"alias eth0 tulip\nalias long ".to_vec();
+    text.extend(std::iter::repeat_n(b'y', 1 << 20));
+    text.extend(b"\n# ");
+    text.extend(std::iter::repeat_n(b'z', 1 << 20));
+    text.extend(b"\nalias eth1 3c59x\n");
+    let root = root_with(text);
+    let planned = plan(root.path(), None);
+    assert_eq!(open_places(&planned), ["/etc/conf.modules:2", "/etc/conf.modules:3"]);
+    assert!(live_lines(&planned).contains(&"alias eth1 3c59x".to_owned()));
+    let shown = kerneld_migrate::report::text::report(&planned);
+    assert!(shown.len() < 10_000, "a report of {} bytes", shown.len());
+}
+
+#[test]
+fn latin_1_and_broken_utf_8_come_out_as_they_went_in() {
+    let root = root_with(b"post-install lp echo \"gr\xfc\xdfe \xc3\x28 \xf0\x9f\x90\xa7\"\n");
+    let planned = plan(root.path(), None);
+    let all: Vec<u8> = planned.files.iter().flat_map(kerneld_migrate::emit::OutputFile::content).collect();
+    let wanted = b"echo \"gr\xfc\xdfe \xc3\x28 \xf0\x9f\x90\xa7\"";
+    assert!(all.windows(wanted.len()).any(|window| window == wanted));
+    // JSON and HTML are UTF-8 whatever comes in
+    assert!(kerneld_migrate::report::json::document(&planned).contains("grüße"));
+    assert!(kerneld_migrate::report::html::page(&planned).contains("grüße"));
+}
+
+#[test]
+fn html_shows_markup_and_does_not_become_it() {
+    let root = root_with("post-install lp echo '<script>alert(1)</script>' \"><img src=x>\n");
+    let page = kerneld_migrate::report::html::page(&plan(root.path(), None));
+    assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
+}
+
+#[test]
+fn a_configuration_that_is_no_file_is_an_error() {
+    for what in ["a directory", "a pipe"] {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("etc/conf.modules");
+        std::fs::create_dir_all(root.path().join("etc")).unwrap();
+        match what {
+            "a directory" => std::fs::create_dir(&path).unwrap(),
+            _ => nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+        }
+        let result = run(root.path(), &["plan", "--root", root.path().to_str().unwrap()]);
+        assert_eq!(result.status.code(), Some(2));
+        let complaint = String::from_utf8_lossy(&result.stderr);
+        assert!(complaint.contains("/etc/conf.modules") && complaint.contains(what), "{complaint}");
+    }
+}
+
+/// Random bytes, and random lines made of the language's own words, never end in a panic, and every line has a fate.
+#[test]
+fn random_input_is_survived() {
+    let words = [
+        "alias",
+        "options",
+        "add",
+        "if",
+        "else",
+        "elseif",
+        "endif",
+        "include",
+        "install",
+        "post-install",
+        "above",
+        "probeall",
+        "eth0",
+        "char-major-14",
+        "tulip",
+        "off",
+        "null",
+        "`",
+        "$(",
+        "\\",
+        "\"",
+        "'",
+        "#",
+        " ",
+        "\t",
+        "\n",
+        "\r",
+        "\0",
+        "=",
+        "-o",
+        "-k",
+        "io=1",
+        "fs-*",
+        "[",
+        "]",
+        "-",
+        "/etc/conf.modules",
+        "\u{fc}",
+        ";",
+        "&",
+        ">",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..300 {
+        let mut text = Vec::new();
+        for _ in 0..random() % 200 {
+            if round % 3 == 0 {
+                text.push(random() as u8);
+            } else {
+                text.extend(words[random() as usize % words.len()].as_bytes());
+                text.extend((random() % 2 == 0).then_some(b' '));
+            }
+        }
+        let root = root_with(&text);
+        let planned = plan(root.path(), None);
+        assert!(planned.account.lines().iter().all(|line| line.fate.is_some()), "{text:?}");
+        for file in &planned.files {
+            for line in &file.lines {
+                assert!(!line.text.contains(['\n', '\0']), "{text:?}");
+                assert!(!line.text.starts_with('#') || !line.text.ends_with('\\'), "{text:?}");
+            }
+        }
+        kerneld_migrate::report::html::page(&planned);
+        kerneld_migrate::report::text::report(&planned);
+    }
+}
