@@ -4,8 +4,11 @@
 use crate::policy::{ModuleName, Refusal};
 use kerneld_compat::request::{Command, ReplyTo};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything that the intake can ask of the executor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,17 +17,36 @@ pub enum Action {
     Load(ModuleName),
     /// Unload a module.
     Unload(ModuleName),
+    /// Unload a module after the delay.
+    UnloadLater(ModuleName),
+    /// Forget what [`Action::UnloadLater`] asked for this module.
+    CancelUnload(ModuleName),
+    /// Set up a route.
+    Route(IpAddr),
+    /// Screen blanker on (true) or off.
+    Blanker(bool),
+    /// Run a command, if the configuration lists this very text.
+    System(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Tell a persistent setting.
+    GetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Keep a persistent setting.
+    SetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Act on kdstat's words and tell the state.
     Status(String),
     /// A command that nobody serves: logged, status 1.
     Unknown(Command),
 }
 
-/// An accepted request on its way from the intake to the executor.
+/// A request on its way from the intake to the executor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Where the answer goes.
     pub reply: ReplyTo,
+    /// The request's number.
+    pub command: Command,
+    /// The request's text, for the journal.
+    #[serde(with = "serde_bytes")]
+    pub text: Vec<u8>,
     /// What to do; or why not, for the answer and the log.
     pub verdict: Result<Action, Refusal>,
 }
@@ -47,6 +69,12 @@ pub enum Task {
     Load(ModuleName),
     /// Unload a module.
     Unload(ModuleName),
+    /// Set up a route.
+    Route(IpAddr),
+    /// Blank the screen, until told to stop.
+    Blanker,
+    /// Run the configured command of this text; the number keeps equal ones apart.
+    System(String, u64),
 }
 
 impl Task {
@@ -55,32 +83,33 @@ impl Task {
         match self {
             Task::Load(_) => Command::RequestModule,
             Task::Unload(_) => Command::ReleaseModule,
+            Task::Route(_) => Command::RequestRoute,
+            Task::Blanker => Command::ScreenBlanker,
+            Task::System(..) => Command::System,
         }
     }
 
     /// The request's text.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> String {
         match self {
-            Task::Load(name) | Task::Unload(name) => name.as_str(),
+            Task::Load(name) | Task::Unload(name) => name.to_string(),
+            Task::Route(address) => address.to_string(),
+            Task::Blanker => "on".to_owned(),
+            Task::System(text, _) => text.clone(),
         }
-    }
-
-    /// The helper, as the kernel's `call_modprobe` would run it; `-r` added to unload. `trigger` is
-    /// the pid that the request carries, which kerneld passed in `KERNELD_TRIGGER`.
-    pub fn helper(&self, modprobe: &Path, trigger: Option<i16>) -> Helper {
-        let mut args = vec!["-q"];
-        if matches!(self, Task::Unload(_)) {
-            args.push("-r");
-        }
-        args.extend(["--", self.text()]);
-        Helper { path: modprobe.to_owned(), args: args.into_iter().map(str::to_owned).collect(), trigger }
     }
 }
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} '{}'", self.command(), self.text())
+        write!(f, "{} '{}'", self.command(), self.text().escape_debug())
     }
+}
+
+/// modprobe's arguments as the kernel's `call_modprobe` gives them; `-r` added to unload.
+pub fn modprobe_args(name: &ModuleName, unload: bool) -> Vec<String> {
+    let remove = unload.then_some("-r");
+    ["-q"].into_iter().chain(remove).chain(["--", name.as_str()]).map(str::to_owned).collect()
 }
 
 /// A program to execve, with nothing inherited but what is written here.
@@ -90,11 +119,29 @@ pub struct Helper {
     pub path: PathBuf,
     /// The arguments after argv[0].
     pub args: Vec<String>,
-    /// What `KERNELD_TRIGGER` is set to, if at all.
+    /// What `KERNELD_TRIGGER` is set to, if at all: the pid that the request carries.
     pub trigger: Option<i16>,
+    /// What is to be watched while it runs.
+    pub watch: Watch,
+}
+
+/// How a helper is looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Only waited for, like the kernel's own.
+    Nothing,
+    /// It may be signalled, and is killed after this time if one is given.
+    Limit(Option<Duration>),
+    /// The same, and what it prints is the answer's text.
+    Output(Duration),
 }
 
 impl Helper {
+    /// argv, as it is written down.
+    pub fn argv(&self) -> Vec<&OsStr> {
+        [self.path.as_os_str()].into_iter().chain(self.args.iter().map(OsStr::new)).collect()
+    }
+
     /// The environment that the kernel gives its helpers (`call_modprobe`, Linux 2.4 to today), and
     /// `KERNELD_TRIGGER`.
     pub fn env(&self) -> impl Iterator<Item = (&'static str, String)> {
@@ -116,13 +163,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn argv_and_environment_are_kmods() {
+    fn arguments_and_environment_are_kmods() {
         let name = ModuleName::new(b"ppp").unwrap();
-        let load = Task::Load(name.clone()).helper(Path::new("/sbin/modprobe"), None);
-        assert_eq!(load.args, ["-q", "--", "ppp"]);
-        assert_eq!(load.env().count(), 3);
-        let unload = Task::Unload(name).helper(Path::new("/sbin/modprobe"), Some(-2));
-        assert_eq!(unload.args, ["-q", "-r", "--", "ppp"]);
-        assert!(unload.env().any(|pair| pair == ("KERNELD_TRIGGER", "-2".to_owned())));
+        assert_eq!(modprobe_args(&name, false), ["-q", "--", "ppp"]);
+        assert_eq!(modprobe_args(&name, true), ["-q", "-r", "--", "ppp"]);
+        let helper = |trigger| Helper { path: "/x".into(), args: vec![], trigger, watch: Watch::Nothing };
+        assert_eq!(helper(None).env().count(), 3);
+        assert!(helper(Some(-2)).env().any(|pair| pair == ("KERNELD_TRIGGER", "-2".to_owned())));
     }
 }

@@ -3,8 +3,10 @@
 
 use crate::config;
 use crate::daemon::{self, Options};
-use crate::executor::Settings;
+use crate::demo;
 use crate::intake;
+use crate::policy::PersistNumbers;
+use crate::settings::Overrides;
 use crate::status::Switches;
 use clap::{Args, Parser, Subcommand};
 use kerneld_compat::queue::{DEFAULT_KEY, Select};
@@ -13,6 +15,7 @@ use nix::unistd::{Uid, setsid};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::str::FromStr;
 
 /// Takes kerneld's messages from a SysV queue and runs modprobe directly, the way kmod does.
 #[derive(Parser)]
@@ -26,6 +29,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Run {
+    /// Shows the main job on a queue and in a folder of its own: requests in every layout, what ran,
+    /// what came back. Leaves nothing behind; exit status 0 if all went as it must
+    Demo,
     /// Reads the queue for the executor that starts it; not for people
     #[command(hide = true)]
     Intake(IntakeArgs),
@@ -67,7 +73,9 @@ struct IntakeArgs {
     queue: i32,
     #[arg(long)]
     only_type: Option<i64>,
-    #[arg(long, value_parser = parse_user)]
+    #[arg(long, value_parser = parse_pair::<i64>)]
+    persist: (i64, i64),
+    #[arg(long, value_parser = parse_pair::<u32>)]
     user: Option<(u32, u32)>,
 }
 
@@ -75,6 +83,7 @@ struct IntakeArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Some(Run::Demo) => demo::run(),
         Some(Run::Intake(args)) => intake(args),
         None if cli.start.foreground || cli.start.in_background => serve(cli.start),
         None => start_in_background(),
@@ -94,6 +103,7 @@ fn intake(args: IntakeArgs) -> Result<(), String> {
         channel: args.channel,
         queue: args.queue,
         select: args.only_type.map_or(Select::UpTo(255), Select::Exactly),
+        persist: PersistNumbers { get: args.persist.0, set: args.persist.1 },
         become_user: args.user,
     })
 }
@@ -114,18 +124,18 @@ fn serve(start: Start) -> Result<(), String> {
 fn options(start: Start) -> Result<Options, String> {
     let config = config::load(start.config.as_deref())?;
     let (switches, only_type) = Switches::from_words(&start.words);
-    let modprobe = start.modprobe.or_else(|| config.modprobe.clone());
     Ok(Options {
         key: start.key,
         state_dir: absolute(&start.state_dir.unwrap_or_else(default_state_dir))?,
         foreground: start.foreground,
         only_type: checked_type(only_type)?,
-        settings: Settings {
-            modprobe: modprobe.as_deref().map(absolute).transpose()?,
+        overrides: Overrides {
+            modprobe: start.modprobe.as_deref().map(absolute).transpose()?,
             dry_run: start.dry_run,
         },
         switches,
         config,
+        config_file: start.config.as_deref().map(absolute).transpose()?,
     })
 }
 
@@ -171,10 +181,10 @@ fn start_in_background() -> Result<(), String> {
     Ok(())
 }
 
-fn parse_user(text: &str) -> Result<(u32, u32), String> {
-    let parsed = text.split_once(':').map(|(uid, gid)| (uid.parse(), gid.parse()));
+fn parse_pair<N: FromStr>(text: &str) -> Result<(N, N), String> {
+    let parsed = text.split_once(':').map(|(first, second)| (first.parse(), second.parse()));
     match parsed {
-        Some((Ok(uid), Ok(gid))) => Ok((uid, gid)),
-        _ => Err(format!("{text:?} is not UID:GID")),
+        Some((Ok(first), Ok(second))) => Ok((first, second)),
+        _ => Err(format!("{text:?} is not two numbers with a colon between them")),
     }
 }

@@ -1,22 +1,48 @@
 //! `kerneld.toml`: what the command line does not say. Optional; every key has a default.
 #![forbid(unsafe_code)]
 
+mod clash;
+mod mistake;
+mod value;
+
+use crate::policy::ModuleName;
+use crate::rules::Rules;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+pub(crate) use value::checked;
+pub use value::{Setting, SettingsOf};
+use value::{absolute, argv, octal, persist_number, request_text, seconds, within};
 
 /// The file that is read when `--config` names none; it may be missing.
 pub const DEFAULT_PATH: &str = "/etc/kerneld.toml";
 
 /// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Config {
-    /// The helper to run in place of what `/proc/sys/kernel/modprobe` names.
+    /// The helper to run in place of what `/proc/sys/kernel/modprobe` names; an absolute path.
+    #[serde(deserialize_with = "value::some_absolute")]
     pub modprobe: Option<PathBuf>,
     /// Who may send requests.
     pub queue: QueueConfig,
     /// The process that reads them.
     pub intake: IntakeConfig,
+    /// How many helpers run.
+    pub helpers: HelpersConfig,
+    /// Which modules requests may name.
+    pub modules: Rules,
+    /// What serves `request_route`.
+    pub route: RouteConfig,
+    /// What serves `screenblanker`.
+    pub blanker: BlankerConfig,
+    /// The texts that `system` may carry; none by default, which refuses every one.
+    pub system: Vec<SystemConfig>,
+    /// Persistent settings.
+    pub persist: PersistConfig,
+    /// The record of requests.
+    pub journal: JournalConfig,
 }
 
 /// `[queue]`: who may send requests.
@@ -45,23 +71,154 @@ pub struct IntakeConfig {
     pub user: Option<String>,
 }
 
-fn octal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    u16::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
-        serde::de::Error::custom(format!("{text:?} is no mode: give octal digits in quotes, like \"0660\""))
-    })
+/// `[helpers]`: how many run. The defaults are kmod's (`kernel/module/kmod.c`).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct HelpersConfig {
+    /// Helpers that may run at once, 1 to 1000.
+    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
+    pub at_once: usize,
+    /// How long a request waits for a place when all are taken, 0 to 3600 seconds; 0 fails at once,
+    /// as Linux 2.4 did.
+    #[serde(deserialize_with = "seconds::<_, 0, 3600>")]
+    pub busy_limit: Duration,
+}
+
+impl Default for HelpersConfig {
+    fn default() -> Self {
+        HelpersConfig { at_once: crate::jobs::AT_ONCE, busy_limit: crate::jobs::BUSY_LIMIT }
+    }
+}
+
+/// `[route]`: what serves `request_route`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RouteConfig {
+    /// The program that is run with the address as its one argument; an absolute path. If it cannot
+    /// be executed, route requests are answered 0 at once.
+    #[serde(deserialize_with = "absolute")]
+    pub helper: PathBuf,
+    /// After how long it is ended, 1 to 3600 seconds.
+    #[serde(deserialize_with = "seconds::<_, 1, 3600>")]
+    pub time_limit: Duration,
+}
+
+impl Default for RouteConfig {
+    fn default() -> Self {
+        RouteConfig { helper: PathBuf::from("/sbin/request-route"), time_limit: Duration::from_secs(60) }
+    }
+}
+
+/// `[blanker]`: what serves `screenblanker`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct BlankerConfig {
+    /// The program that `on` runs and `off` ends; an absolute path.
+    #[serde(deserialize_with = "absolute")]
+    pub helper: PathBuf,
+}
+
+impl Default for BlankerConfig {
+    fn default() -> Self {
+        BlankerConfig { helper: PathBuf::from("/sbin/screenblanker") }
+    }
+}
+
+/// `[[system]]`: one text that a `system` request may carry, and what is run for it. No shell.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SystemConfig {
+    /// The request's whole text, 1 to 1012 bytes; each may be listed once.
+    #[serde(deserialize_with = "request_text")]
+    pub text: String,
+    /// The program, an absolute path, and its arguments, as they are.
+    #[serde(deserialize_with = "argv")]
+    pub argv: Vec<String>,
+    /// After how long it is ended, 1 to 3600 seconds.
+    #[serde(default = "ten_seconds", deserialize_with = "seconds::<_, 1, 3600>")]
+    pub time_limit: Duration,
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// `[persist]`: settings that outlive a module. The numbers are a choice: those of the historical
+/// patch are not known.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PersistConfig {
+    /// The GDBM file that keeps the pairs; an absolute path.
+    #[serde(deserialize_with = "absolute")]
+    pub file: PathBuf,
+    /// The message type of `get_persist`, 1 to 254 and none of kerneld's own.
+    #[serde(deserialize_with = "persist_number")]
+    pub get_number: u8,
+    /// The message type of `set_persist`, likewise, and another.
+    #[serde(deserialize_with = "persist_number")]
+    pub set_number: u8,
+    /// Which settings of which module are saved when it is unloaded and put back when it is loaded.
+    pub settings: BTreeMap<ModuleName, SettingsOf>,
+}
+
+impl Default for PersistConfig {
+    fn default() -> Self {
+        PersistConfig {
+            file: PathBuf::from("/var/lib/kerneld/persist.gdbm"),
+            get_number: 9,
+            set_number: 10,
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+impl PersistConfig {
+    /// What is saved of `module`, in whose name `-` and `_` are equal.
+    pub fn settings_of(&self, module: &ModuleName) -> Option<&SettingsOf> {
+        let wanted = underscored(module.as_str());
+        self.settings.iter().find(|(name, _)| underscored(name.as_str()) == wanted).map(|(_, what)| what)
+    }
+}
+
+/// `[journal]`: the record of requests.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct JournalConfig {
+    /// Bytes that it may take, 65536 to 1073741824.
+    #[serde(deserialize_with = "within::<_, _, 65_536, 1_073_741_824>")]
+    pub size: u64,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        JournalConfig { size: 4 << 20 }
+    }
+}
+
+/// A module's name as the kernel has it: `-` and `_` are equal, and it writes `_`.
+pub fn underscored(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+impl Config {
+    /// What is run for a `system` request of this text.
+    pub fn system_command(&self, text: &[u8]) -> Option<&SystemConfig> {
+        self.system.iter().find(|command| command.text.as_bytes() == text)
+    }
 }
 
 /// Reads a configuration.
 ///
 /// # Errors
-/// A sentence with file, line and what is wrong there.
+/// A sentence with file, line, what is wrong there, and for a word that is not known the nearest
+/// that is.
 pub fn parse(text: &str, file: &Path) -> Result<Config, String> {
-    toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        let line = text[..at.min(text.len())].matches('\n').count() + 1;
-        format!("{}:{line}: {}", file.display(), error.message())
-    })
+    let told = |error| mistake::tell(&error, text, file);
+    let config = toml::from_str(text).map_err(told)?;
+    match clash::find(text).map_err(told)? {
+        Some(clash) => Err(mistake::sentence(file, text, clash.at, &clash.what)),
+        None => Ok(config),
+    }
 }
 
 /// Reads `named`, or [`DEFAULT_PATH`] if it is there.
@@ -80,19 +237,4 @@ pub fn load(named: Option<&Path>) -> Result<Config, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mistake_is_told_with_file_and_line() {
-        let error = parse("[queue]\nmodus = \"0660\"\n", Path::new("k.toml")).unwrap_err();
-        assert!(error.starts_with("k.toml:2: ") && error.contains("modus"), "{error}");
-        let error = parse("[queue]\n\nmode = \"rw\"\n", Path::new("k.toml")).unwrap_err();
-        assert!(error.starts_with("k.toml:3: ") && error.contains("octal"), "{error}");
-    }
-
-    #[test]
-    fn nothing_said_means_defaults() {
-        assert_eq!(parse("", Path::new("k.toml")).unwrap().queue.mode, 0o600);
-    }
-}
+mod tests;

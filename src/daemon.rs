@@ -2,14 +2,16 @@
 #![forbid(unsafe_code)]
 
 use crate::channel;
-use crate::config::Config;
-use crate::executor::{Executor, Settings};
+use crate::config::{self, Config};
+use crate::executor::Executor;
 use crate::intake_process::{IntakeProcess, Recipe};
 use crate::report;
+use crate::settings::{Overrides, Settings};
 use crate::status::Switches;
 use crate::sys;
+use kerneld_compat::journal::{Accepted, Journal, Started};
 use kerneld_compat::queue::Queue;
-use log::info;
+use log::{info, warn};
 use nix::fcntl::{Flock, FlockArg};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -33,12 +35,14 @@ pub struct Options {
     pub foreground: bool,
     /// Which types to serve: kerneld's `type=N`, else 1 to 255.
     pub only_type: Option<i64>,
-    /// How helpers are run.
-    pub settings: Settings,
+    /// What the command line says of helpers.
+    pub overrides: Overrides,
     /// `delay`, `keep`, `debug` at start.
     pub switches: Switches,
-    /// The file.
+    /// The file, and where it was read from if `--config` named it.
     pub config: Config,
+    /// `--config`.
+    pub config_file: Option<PathBuf>,
 }
 
 /// Runs the daemon until SIGTERM or SIGINT. `ready` is called once requests are served.
@@ -68,20 +72,52 @@ fn serve(
 ) -> Result<(), String> {
     let user = channel::intake_user(&options.config)?;
     channel::give_access(queue, &options.config.queue, user)?;
+    let (journal, recovered) = open_journal(queue, &options)?;
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
-    let executor = Executor::start(queue, options.settings, options.switches, intake);
+    let settings = Settings::resolve(&options.config, &options.overrides);
+    let executor = Executor::start(queue, settings, options.switches, journal, intake);
+    executor.recover(recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     ready();
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
-    wait_for_end(signals);
+    wait_for_end(signals, || reread(&options, queue, user, &executor));
     executor.stop(GRACE);
     Ok(())
 }
 
-fn wait_for_end(signals: &mut Signals) {
+/// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
+/// one in force.
+fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, executor: &Executor) {
+    let reread = config::load(options.config_file.as_deref()).and_then(|config| {
+        channel::give_access(queue, &config.queue, user)?;
+        executor.set_settings(Settings::resolve(&config, &options.overrides));
+        Ok(())
+    });
+    match reread {
+        Ok(()) => info!("SIGHUP: the configuration is read again"),
+        Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),
+    }
+}
+
+/// The journal, and the requests that a daemon before us left unanswered on this same queue.
+fn open_journal(queue: Queue, options: &Options) -> Result<(Journal, Vec<Accepted>), String> {
+    let started = Started::now(env!("CARGO_PKG_VERSION"), queue.id(), options.key);
+    let (journal, recovered) = Journal::open(&options.state_dir, options.config.journal.size, started)?;
+    for problem in &recovered.problems {
+        warn!("{problem}");
+    }
+    let same_queue = recovered.previous.is_some_and(|previous| previous.queue == queue.id());
+    let (ours, gone): (Vec<_>, Vec<_>) = recovered.requests.into_iter().partition(|_| same_queue);
+    for request in gone {
+        journal.answered(request.request, -libc::EINTR, 0, None);
+    }
+    Ok((journal, ours))
+}
+
+fn wait_for_end(signals: &mut Signals, mut reread: impl FnMut()) {
     for signal in signals.forever() {
         match signal {
-            SIGHUP => info!("SIGHUP: nothing to reread yet"),
+            SIGHUP => reread(),
             _ => return info!("signal {signal}: ending"),
         }
     }
@@ -98,6 +134,8 @@ fn start_log(options: &Options) -> Result<File, String> {
 fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec<String> {
     let mut args = vec![format!("--queue={}", queue.id())];
     args.extend(options.only_type.map(|only| format!("--only-type={only}")));
+    let persist = &options.config.persist;
+    args.push(format!("--persist={}:{}", persist.get_number, persist.set_number));
     args.extend(user.map(|(uid, gid)| format!("--user={uid}:{gid}")));
     args
 }

@@ -2,22 +2,28 @@
 //!
 //! A request passes through as few hands as can be: the worker thread that receives an order starts
 //! the helper, waits for it and answers, while another worker takes its place at the channel.
+//! `orders` says what each order comes to, `runs` runs helpers, `clock` does what is due by time.
 #![forbid(unsafe_code)]
 
-use crate::action::{Action, FromIntake, Order, Task};
-use crate::helper;
+mod clock;
+mod orders;
+mod runs;
+
+use crate::action::{FromIntake, Order};
+use crate::delays::Delays;
+use crate::helper::{Handle, Outcome};
 use crate::intake_process::{IntakeProcess, Received};
-use crate::jobs::{Job, JobId, Jobs, Submitted};
-use crate::kmod;
+use crate::jobs::{Job, JobId, Jobs, Waiter};
 use crate::outbox::Outbox;
-use crate::policy::Refusal;
-use crate::status::{Switches, render};
-use kerneld_compat::queue::{Buffer, Queue, Select};
-use kerneld_compat::request::ReplyTo;
-use log::{LevelFilter, debug, error, info, warn};
+use crate::settings::Settings;
+use crate::stale::StaleMessages;
+use crate::status::Switches;
+use kerneld_compat::journal::Journal;
+use kerneld_compat::queue::Queue;
+use log::{LevelFilter, error, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::path::PathBuf;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
@@ -26,23 +32,15 @@ use std::time::{Duration, Instant};
 /// Workers that stay when there is nothing to do.
 const IDLE_WORKERS: usize = 8;
 
-/// How the admin wants helpers run.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// The helper to run; `None` for what `/proc/sys/kernel/modprobe` names at each request.
-    pub modprobe: Option<PathBuf>,
-    /// Log what would run and answer 0.
-    pub dry_run: bool,
-}
-
 /// The executor, shared by its threads.
 pub struct Executor {
     queue: Queue,
-    settings: Settings,
+    settings: RwLock<Arc<Settings>>,
+    journal: Journal,
     /// Held by the worker that waits for the next order.
     intake: Mutex<IntakeProcess>,
     state: Mutex<State>,
-    /// Signalled when the timekeeper has to look again, and while stopping when something ends.
+    /// Signalled when the clock has to be looked at again, and while stopping when something ends.
     changed: Condvar,
     /// Workers at, or on their way to, the channel.
     idle: AtomicUsize,
@@ -52,47 +50,47 @@ pub struct Executor {
 
 struct State {
     jobs: Jobs,
+    delays: Delays,
     outbox: Outbox,
+    stale: StaleMessages,
     switches: Switches,
-    /// When the timekeeper looks again by itself.
+    /// The running screen blanker.
+    blanker: Option<(JobId, Handle)>,
+    /// Texts of system commands that were refused, and said so.
+    refused_commands: HashSet<String>,
+    /// When the clock is looked at anyway.
     armed: Option<Instant>,
     /// The intake, until it is reaped.
     intake: Option<Pid>,
     stopping: bool,
 }
 
-impl State {
-    fn answer(&mut self, reply: ReplyTo, status: i32, text: &[u8]) {
-        self.outbox.answer(reply, status, text, Instant::now());
-    }
-
-    fn answer_all(&mut self, job: &Job, status: i32) {
-        for reply in &job.waiters {
-            self.answer(*reply, status, &[]);
-        }
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        let outbox = self.outbox.next_deadline(Instant::now());
-        self.jobs.next_deadline().into_iter().chain(outbox).min()
-    }
-}
-
 impl Executor {
-    /// Starts workers that take orders from `intake`, and the timekeeper.
-    pub fn start(queue: Queue, settings: Settings, switches: Switches, intake: IntakeProcess) -> Arc<Self> {
+    /// Starts workers that take orders from `intake`, and the clock.
+    pub fn start(
+        queue: Queue,
+        settings: Settings,
+        switches: Switches,
+        journal: Journal,
+        intake: IntakeProcess,
+    ) -> Arc<Self> {
         set_log_level(switches);
         let state = State {
-            jobs: Jobs::default(),
+            jobs: Jobs::new(settings.at_once, settings.busy_limit),
+            delays: Delays::default(),
             outbox: Outbox::new(queue),
+            stale: StaleMessages::new(queue, Instant::now()),
             switches,
+            blanker: None,
+            refused_commands: HashSet::new(),
             armed: None,
             intake: Some(intake.pid()),
             stopping: false,
         };
         let executor = Arc::new(Executor {
             queue,
-            settings,
+            settings: RwLock::new(Arc::new(settings)),
+            journal,
             intake: Mutex::new(intake),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -101,19 +99,31 @@ impl Executor {
         });
         executor.add_worker();
         executor.add_worker();
-        let timekeeper = Arc::clone(&executor);
-        thread::spawn(move || timekeeper.keep_time());
+        let clock = Arc::clone(&executor);
+        thread::spawn(move || clock.keep_time());
         executor
     }
 
-    /// Ends service. What is still queued is refused with -ENODEV; helpers get `grace` to end, then
-    /// those who wait for them are answered -EINTR.
+    /// Puts other settings in force, for requests from now on.
+    pub fn set_settings(&self, settings: Settings) {
+        self.lock().jobs.set_limits(settings.at_once, settings.busy_limit);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Ends service. What is still queued is refused with -ENODEV; delayed releases are answered
+    /// -EINTR; helpers get `grace` to end, then those who wait for them are answered -EINTR.
     pub fn stop(&self, grace: Duration) {
         let end = Instant::now() + grace;
         let mut state = self.lock();
         state.stopping = true;
         for job in state.jobs.abandon_waiting() {
-            state.answer_all(&job, -libc::ENODEV);
+            self.settle_job(&mut state, &job, &(-libc::ENODEV).into());
+        }
+        for delayed in state.delays.take_all() {
+            self.settle(&mut state, delayed.waiter, -libc::EINTR);
+        }
+        if let Some((_, blanker)) = &state.blanker {
+            blanker.quit();
         }
         while let Some(pid) = state.intake {
             // Said again and again: it may be just about to wait for a message.
@@ -125,7 +135,7 @@ impl Executor {
         }
         for job in state.jobs.abandon_all() {
             warn!("{} is still running: answered -EINTR", job.task);
-            state.answer_all(&job, -libc::EINTR);
+            self.settle_job(&mut state, &job, &(-libc::EINTR).into());
         }
         while !state.outbox.settled() && Instant::now() < end {
             state.outbox.tend(Instant::now());
@@ -195,170 +205,36 @@ impl Executor {
         Some(())
     }
 
-    fn carry_out(&self, Order { reply, verdict }: Order) {
-        match verdict {
-            Ok(Action::Load(name)) => self.submit(Task::Load(name), reply),
-            Ok(Action::Unload(name)) => self.release(Task::Unload(name), reply),
-            Ok(Action::Status(words)) => self.tell_status(&words, reply),
-            Ok(Action::Unknown(command)) => {
-                warn!("{command} is not served");
-                self.answer(reply, 1);
-            }
-            Err(refusal) => self.refuse(&refusal, reply),
-        }
+    fn answer(&self, waiter: Waiter, status: i32) {
+        self.answer_text(waiter, status, &[]);
     }
 
-    fn refuse(&self, refusal: &Refusal, reply: ReplyTo) {
-        warn!("refused: {refusal}");
-        self.answer(reply, -refusal.errno);
-    }
-
-    fn release(&self, task: Task, reply: ReplyTo) {
-        if self.lock().switches.keep {
-            debug!("{task}: ignored, keep is set");
-            return self.answer(reply, 0);
-        }
-        self.submit(task, reply);
-    }
-
-    fn submit(&self, task: Task, reply: ReplyTo) {
-        debug!("{task} from pid {}", reply.pid);
+    fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) {
         let mut state = self.lock();
-        if state.stopping {
-            state.answer(reply, -libc::ENODEV, &[]);
-            return;
-        }
-        match state.jobs.submit(task, reply, Instant::now()) {
-            Submitted::Start(id) => {
-                drop(state);
-                self.run(id);
-            }
-            Submitted::Joined => {}
-            Submitted::Waits => self.rearm(state),
-        }
-    }
-
-    /// Runs a job and then those that waited for its place.
-    fn run(&self, first: JobId) {
-        let mut next = Some(first);
-        while let Some(id) = next {
-            let status = self.run_helper(id);
-            let mut state = self.lock();
-            let (job, waiting) = state.jobs.finish(id);
-            if let Some(job) = job {
-                state.answer_all(&job, status);
-                debug!("{} ended with status {status}", job.task);
-            }
-            if state.stopping {
-                self.changed.notify_all();
-            }
-            next = waiting;
-            self.rearm(state);
-        }
-    }
-
-    /// Runs a job's helper to its end; its status as the answer carries it.
-    fn run_helper(&self, id: JobId) -> i32 {
-        let Some((task, trigger)) = self.lock().jobs.get(id).map(|job| (job.task.clone(), job.trigger()))
-        else {
-            return -libc::EINTR;
-        };
-        let helper = match kmod::helper(self.settings.modprobe.as_deref()) {
-            Ok(path) => task.helper(&path, trigger),
-            Err(refusal) => {
-                warn!("{task}: {refusal}");
-                return -refusal.errno;
-            }
-        };
-        if self.settings.dry_run {
-            info!("would run {helper}");
-            return 0;
-        }
-        debug!("{task}: running {helper}");
-        let spawned = {
-            let _shared = self.spawning.read().unwrap_or_else(PoisonError::into_inner);
-            helper::spawn(&helper)
-        };
-        match spawned {
-            Ok(child) => {
-                self.lock().jobs.started(id, child.id());
-                helper::wait(child)
-            }
-            Err(errno) => {
-                warn!("cannot run {}: {}", helper.path.display(), std::io::Error::from_raw_os_error(errno));
-                -errno
-            }
-        }
-    }
-
-    fn tell_status(&self, words: &str, reply: ReplyTo) {
-        let mut state = self.lock();
-        let mut flushed = None;
-        for word in words.split_whitespace() {
-            if word == "flush" {
-                *flushed.get_or_insert(0) += self.flush(&state.outbox);
-            } else if !state.switches.set(word) {
-                debug!("kdstat's word {word:?} says nothing: ignored");
-            }
-        }
-        set_log_level(state.switches);
-        let text = render(&state.switches, flushed, state.jobs.newest_first());
-        state.answer(reply, 0, text.as_bytes());
+        state.outbox.answer(waiter.reply, status, text, Instant::now());
         self.rearm(state);
+        self.journal.answered(waiter.request, status, text.len(), None);
     }
 
-    /// Drops what nobody here serves; requests and answers that clients wait for go back.
-    fn flush(&self, outbox: &Outbox) -> usize {
-        let mut kept = Vec::new();
-        let mut dropped = 0;
-        let mut buffer = Buffer::default();
-        let waiting = self.queue.stat().map_or(0, |stat| stat.messages);
-        for _ in 0..waiting {
-            if self.queue.try_receive(Select::Any, &mut buffer) != Ok(true) {
-                break;
-            }
-            if buffer.mtype() <= 255 || outbox.owns(buffer.mtype()) {
-                kept.push((buffer.mtype(), buffer.mtext().to_vec()));
-            } else {
-                dropped += 1;
-            }
+    /// Answers a request for which no helper ran.
+    fn settle(&self, state: &mut State, waiter: Waiter, status: i32) {
+        state.outbox.answer(waiter.reply, status, &[], Instant::now());
+        self.journal.answered(waiter.request, status, 0, None);
+    }
+
+    /// Answers all who wait for a job.
+    fn settle_job(&self, state: &mut State, job: &Job, outcome: &Outcome) {
+        for waiter in &job.waiters {
+            state.outbox.answer(waiter.reply, outcome.status, &outcome.text, Instant::now());
         }
-        for (mtype, mtext) in kept {
-            if let Err(errno) = self.queue.send(mtype, &mtext) {
-                warn!("flush could not put a message of type {mtype} back: {}", errno.desc());
-            }
-        }
-        dropped
-    }
-
-    fn answer(&self, reply: ReplyTo, status: i32) {
-        let mut state = self.lock();
-        state.answer(reply, status, &[]);
-        self.rearm(state);
-    }
-
-    /// Does what is due by the clock, for as long as the daemon lives.
-    fn keep_time(&self) {
-        let mut state = self.lock();
-        loop {
-            let now = Instant::now();
-            for job in state.jobs.expire(now) {
-                warn!("{} found no free place among {} helpers", job.task, state.jobs.running());
-                state.answer_all(&job, -libc::ETIME);
-            }
-            state.outbox.tend(now);
-            let deadline = state.next_deadline();
-            state.armed = deadline;
-            state = self.wait_until(state, deadline);
+        for waiter in &job.waiters {
+            let length = outcome.text.len();
+            self.journal.answered(waiter.request, outcome.status, length, Some(job.number()));
         }
     }
 
-    /// Wakes the timekeeper if something is due before it would look by itself.
-    fn rearm(&self, state: MutexGuard<'_, State>) {
-        let due = state.next_deadline();
-        if due.is_some_and(|due| state.armed.is_none_or(|armed| due < armed)) {
-            self.changed.notify_all();
-        }
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

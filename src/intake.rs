@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::action::{FromIntake, Order};
-use crate::policy;
+use crate::policy::{self, PersistNumbers};
 use crate::sandbox;
 use ipc_channel::ipc::IpcSender;
 use kerneld_compat::queue::{Buffer, Queue, Select};
@@ -24,6 +24,8 @@ pub struct Setup {
     pub queue: i32,
     /// Which requests to take.
     pub select: Select,
+    /// The numbers of the persistent settings' requests.
+    pub persist: PersistNumbers,
     /// User and group to become, if the executor may choose.
     pub become_user: Option<(u32, u32)>,
 }
@@ -56,7 +58,7 @@ pub fn run(setup: &Setup) -> Result<(), String> {
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(format!("cannot read the queue: {}", errno.desc())),
         }
-        match read(&buffer, setup.select) {
+        match read(&buffer, setup) {
             Ok(order) => tell(FromIntake::Order(order)).inspect_err(|_| put_back(queue, &buffer))?,
             Err(why) => warn!("dropped a message of type {} that cannot be answered: {why}", buffer.mtype()),
         }
@@ -89,11 +91,12 @@ fn next_message(queue: Queue, select: Select, buffer: &mut Buffer, ending: bool)
 
 /// Makes an order of a message. An answer under an id that we would take for a request ourselves is
 /// no answer to anybody.
-fn read(buffer: &Buffer, select: Select) -> Result<Order, Malformed> {
+fn read(buffer: &Buffer, setup: &Setup) -> Result<Order, Malformed> {
     let request = Request::parse(buffer.mtype(), buffer.mtext())?;
     let reply = request.reply;
-    if reply.wanted() && select.takes(i64::from(reply.id)) {
+    if reply.wanted() && setup.select.takes(i64::from(reply.id)) {
         return Err(Malformed::Id(i64::from(reply.id)));
     }
-    Ok(Order { reply, verdict: policy::judge(&request) })
+    let verdict = policy::judge(&request, setup.persist);
+    Ok(Order { reply, command: request.command, text: request.text.to_vec(), verdict })
 }

@@ -15,13 +15,22 @@ pub const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// A job's number, in order of arrival.
 pub type JobId = u64;
 
+/// A request whose answer is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    /// Its number in the journal.
+    pub request: u64,
+    /// Where the answer goes.
+    pub reply: ReplyTo,
+}
+
 /// A task with those who wait for it.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// What is done.
     pub task: Task,
     /// Who gets its status, in order of arrival; the first one's pid is the helper's trigger.
-    pub waiters: Vec<ReplyTo>,
+    pub waiters: Vec<Waiter>,
     /// The helper's pid; `None` until it runs.
     pub pid: Option<u32>,
     /// When a job that found no free place gives up; `None` once it may run.
@@ -29,9 +38,14 @@ pub struct Job {
 }
 
 impl Job {
+    /// The number of the request that it was made for, by which the journal knows it.
+    pub fn number(&self) -> u64 {
+        self.waiters.first().map_or(0, |waiter| waiter.request)
+    }
+
     /// The pid that the first request for this job carries.
     pub fn trigger(&self) -> Option<i16> {
-        self.waiters.first().and_then(ReplyTo::sender_pid)
+        self.waiters.first().and_then(|waiter| waiter.reply.sender_pid())
     }
 }
 
@@ -50,36 +64,55 @@ pub enum Submitted {
 #[derive(Debug)]
 pub struct Jobs {
     limit: usize,
+    busy_limit: Duration,
     next: JobId,
     jobs: BTreeMap<JobId, Job>,
     by_task: HashMap<Task, JobId>,
     waiting: VecDeque<JobId>,
 }
 
-impl Default for Jobs {
-    fn default() -> Self {
-        Jobs::new(AT_ONCE)
-    }
-}
-
 impl Jobs {
-    /// No jobs; at most `limit` will run at once.
-    pub fn new(limit: usize) -> Self {
-        Jobs { limit, next: 1, jobs: BTreeMap::new(), by_task: HashMap::new(), waiting: VecDeque::new() }
+    /// No jobs; at most `limit` will run at once, and one past that waits for `busy_limit`.
+    pub fn new(limit: usize, busy_limit: Duration) -> Self {
+        Jobs {
+            limit,
+            busy_limit,
+            next: 1,
+            jobs: BTreeMap::new(),
+            by_task: HashMap::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Other limits, for jobs from now on.
+    pub fn set_limits(&mut self, limit: usize, busy_limit: Duration) {
+        (self.limit, self.busy_limit) = (limit, busy_limit);
+    }
+
+    /// The number that the next job will have.
+    pub fn next_id(&self) -> JobId {
+        self.next
+    }
+
+    /// Lets one more wait for a job.
+    pub fn join(&mut self, id: JobId, waiter: Waiter) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.waiters.push(waiter);
+        }
     }
 
     /// Takes a request in.
-    pub fn submit(&mut self, task: Task, reply: ReplyTo, now: Instant) -> Submitted {
+    pub fn submit(&mut self, task: Task, waiter: Waiter, now: Instant) -> Submitted {
         if let Some(job) = self.by_task.get(&task).and_then(|id| self.jobs.get_mut(id)) {
-            job.waiters.push(reply);
+            job.waiters.push(waiter);
             return Submitted::Joined;
         }
         let id = self.next;
         self.next += 1;
         let free = self.running() < self.limit;
-        let deadline = (!free).then(|| now + BUSY_LIMIT);
+        let deadline = (!free).then(|| now + self.busy_limit);
         self.by_task.insert(task.clone(), id);
-        self.jobs.insert(id, Job { task, waiters: vec![reply], pid: None, deadline });
+        self.jobs.insert(id, Job { task, waiters: vec![waiter], pid: None, deadline });
         if free {
             return Submitted::Start(id);
         }
@@ -143,8 +176,18 @@ impl Jobs {
     }
 
     /// All jobs, newest first, as kdstat lists them.
-    pub fn newest_first(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.values().rev()
+    pub fn newest_first(&self) -> impl Iterator<Item = (JobId, &Job)> {
+        self.jobs.iter().rev().map(|(id, job)| (*id, job))
+    }
+
+    /// Whether a request_module has a helper or waits for one.
+    pub fn loading(&self) -> bool {
+        self.jobs.values().any(|job| matches!(job.task, Task::Load(_)))
+    }
+
+    /// The job of an equal task, if one is in flight.
+    pub fn of(&self, task: &Task) -> Option<JobId> {
+        self.by_task.get(task).copied()
     }
 
     fn deadline_of(&self, id: JobId) -> Option<Instant> {
@@ -168,13 +211,13 @@ mod tests {
         Task::Load(ModuleName::new(name.as_bytes()).unwrap())
     }
 
-    fn reply(id: i32) -> ReplyTo {
-        ReplyTo { id, layout: Layout::Lp64New, pid: 1 }
+    fn reply(id: i32) -> Waiter {
+        Waiter { request: 0, reply: ReplyTo { id, layout: Layout::Lp64New, pid: 1 } }
     }
 
     #[test]
     fn equal_requests_share_a_job_until_it_ends() {
-        let mut jobs = Jobs::new(2);
+        let mut jobs = Jobs::new(2, BUSY_LIMIT);
         let now = Instant::now();
         let Submitted::Start(first) = jobs.submit(load("a"), reply(1000), now) else { panic!() };
         assert_eq!(jobs.submit(load("a"), reply(1001), now), Submitted::Joined);
@@ -188,7 +231,7 @@ mod tests {
 
     #[test]
     fn past_the_limit_they_wait_in_order_and_give_up_in_time() {
-        let mut jobs = Jobs::new(1);
+        let mut jobs = Jobs::new(1, BUSY_LIMIT);
         let now = Instant::now();
         let Submitted::Start(first) = jobs.submit(load("a"), reply(1), now) else { panic!() };
         assert_eq!(jobs.submit(load("b"), reply(2), now), Submitted::Waits);
@@ -205,11 +248,11 @@ mod tests {
 
     #[test]
     fn the_newest_job_is_listed_first() {
-        let mut jobs = Jobs::default();
+        let mut jobs = Jobs::new(AT_ONCE, BUSY_LIMIT);
         for name in ["a", "b", "c"] {
             jobs.submit(load(name), reply(0), Instant::now());
         }
-        let listed: Vec<_> = jobs.newest_first().map(|job| job.task.text()).collect();
+        let listed: Vec<_> = jobs.newest_first().map(|(_, job)| job.task.text()).collect();
         assert_eq!(listed, ["c", "b", "a"]);
     }
 }

@@ -5,6 +5,7 @@ use crate::action::Action;
 use kerneld_compat::request::{Command, Request};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 
 /// Longest module name or alias: one byte less than the kernel's `MODULE_NAME_LEN` on 64-bit
 /// machines (56), as `__request_module` has it.
@@ -56,7 +57,7 @@ impl ModuleName {
         if matches!(first, b'-' | b'.') {
             return Err(Refusal::new(libc::EINVAL, format!("name '{shown}' begins with - or .")));
         }
-        match text.iter().find(|byte| !allowed(**byte)) {
+        match text.iter().find(|byte| !may_hold(**byte)) {
             Some(byte) => {
                 let why = format!("name '{shown}' holds the byte '{}'", byte.escape_ascii());
                 Err(Refusal::new(libc::EINVAL, why))
@@ -71,7 +72,8 @@ impl ModuleName {
     }
 }
 
-fn allowed(byte: u8) -> bool {
+/// Whether a name may hold this byte.
+pub fn may_hold(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"'\"`/\\$&|;<>()[]{}*?!#~^".contains(&byte)
 }
 
@@ -95,16 +97,47 @@ impl TryFrom<String> for ModuleName {
     }
 }
 
+/// The numbers of get_persist and set_persist, which no source at hand tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PersistNumbers {
+    /// `mtype` of get_persist.
+    pub get: i64,
+    /// `mtype` of set_persist.
+    pub set: i64,
+}
+
 /// What a request comes to.
 ///
 /// # Errors
 /// A [`Refusal`] when its text is not one that its command may have.
-pub fn judge(request: &Request) -> Result<Action, Refusal> {
+pub fn judge(request: &Request, persist: PersistNumbers) -> Result<Action, Refusal> {
+    let name = || ModuleName::new(request.text);
     match request.command {
-        Command::RequestModule => ModuleName::new(request.text).map(Action::Load),
-        Command::ReleaseModule => ModuleName::new(request.text).map(Action::Unload),
+        Command::System => Ok(Action::System(request.text.to_vec())),
+        Command::RequestModule => name().map(Action::Load),
+        Command::ReleaseModule => name().map(Action::Unload),
+        Command::DelayedReleaseModule => name().map(Action::UnloadLater),
+        Command::CancelReleaseModule => name().map(Action::CancelUnload),
+        Command::RequestRoute => address(request.text).map(Action::Route),
+        Command::ScreenBlanker => switch(request.text).map(Action::Blanker),
         Command::Debug => Ok(Action::Status(String::from_utf8_lossy(request.text).into_owned())),
-        command => Ok(Action::Unknown(command)),
+        Command::Other(number) if number == persist.get => Ok(Action::GetPersist(request.text.to_vec())),
+        Command::Other(number) if number == persist.set => Ok(Action::SetPersist(request.text.to_vec())),
+        command @ (Command::Pnp | Command::Other(_)) => Ok(Action::Unknown(command)),
+    }
+}
+
+/// An IPv4 or IPv6 address and nothing else: it becomes an argument of a helper.
+fn address(text: &[u8]) -> Result<IpAddr, Refusal> {
+    let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| Refusal::new(libc::EINVAL, format!("'{}' is no IP address", text.escape_ascii())))
+}
+
+fn switch(text: &[u8]) -> Result<bool, Refusal> {
+    match text {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(Refusal::new(libc::EINVAL, format!("'{}' is neither on nor off", text.escape_ascii()))),
     }
 }
 

@@ -1,7 +1,10 @@
 //! kdstat's words and the text that answers them (modutils 2.4 `kdstat.8`, `kerneld.c`). Pure.
 #![forbid(unsafe_code)]
 
-use crate::jobs::Job;
+use crate::delays::{Delayed, Delays};
+use crate::jobs::{Job, Jobs};
+use kerneld_compat::queue::CAPACITY;
+use kerneld_compat::request::Command;
 use std::fmt::Write;
 
 /// What kdstat's words set.
@@ -59,38 +62,55 @@ impl Switches {
     }
 }
 
-/// The answer to kdstat: state first, then a line a job, newest first.
-pub fn render<'a>(
-    switches: &Switches,
-    flushed: Option<usize>,
-    jobs: impl Iterator<Item = &'a Job>,
-) -> String {
-    let mut text = String::new();
-    if let Some(count) = flushed {
-        let _ = writeln!(text, "flushed {count} entries");
-    }
+/// Whether `flush` may drop a message of this type: it is no request to us.
+pub fn flushable(mtype: i64) -> bool {
+    mtype > Command::Debug.number()
+}
+
+/// The most that an answer's text may hold, whatever its header.
+const MAX_TEXT: usize = CAPACITY - 64;
+
+/// The answer to kdstat: state first, then a line a job, newest first; after those that have begun,
+/// the releases that wait for their time. A list too long for a message is cut, and says so.
+pub fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: &Delays) -> String {
+    let mut text = flushed.map(|count| format!("flushed {count} entries\n")).unwrap_or_default();
     let no = |set| if set { "" } else { "no" };
     let Switches { delay, keep, debug } = *switches;
     let version = env!("CARGO_PKG_VERSION");
     let pid = std::process::id();
     let _ =
         writeln!(text, "Version {version}, pid={pid}, delay={delay}, {}keep, {}debug", no(keep), no(debug));
-    let mut jobs = jobs.peekable();
-    text.push_str(if jobs.peek().is_some() { "job queue:\n" } else { "no jobs waiting\n" });
-    for job in jobs {
-        let _ = writeln!(text, "{}", job_line(job));
+    let mut lines =
+        jobs.newest_first().map(|(_, job)| job_line(job)).chain(delays.latest_first().map(delayed_line));
+    let first = lines.next();
+    text.push_str(if first.is_some() { "job queue:\n" } else { "no jobs waiting\n" });
+    let mut left_out = 0;
+    for line in first.into_iter().chain(lines) {
+        if text.len() + line.len() < MAX_TEXT {
+            text.push_str(&line);
+        } else {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        let _ = writeln!(text, "and {left_out} more");
     }
     text
 }
 
 /// A job that waits for a free place has no pid yet: 0.
 fn job_line(job: &Job) -> String {
-    let pid = job.pid.unwrap_or(0);
-    let mut line = format!("pid {pid}, type {} ('{}')", job.task.command(), job.task.text());
-    if let Some(sender) = job.trigger() {
-        let _ = write!(line, " from pid {sender}");
-    }
-    line
+    line(job.pid.unwrap_or(0), job.task.command(), &job.task.text(), job.trigger())
+}
+
+/// A delayed release has no process, so no pid: 0.
+fn delayed_line(delayed: &Delayed) -> String {
+    line(0, Command::DelayedReleaseModule, delayed.name.as_str(), delayed.waiter.reply.sender_pid())
+}
+
+fn line(pid: u32, command: Command, text: &str, sender: Option<i16>) -> String {
+    let sender = sender.map(|pid| format!(" from pid {pid}")).unwrap_or_default();
+    format!("pid {pid}, type {command} ('{text}'){sender}\n")
 }
 
 /// A number as C's atoi reads it: blanks, a sign, digits, the rest ignored; 0 if there are none.

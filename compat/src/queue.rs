@@ -84,6 +84,8 @@ impl Buffer {
 pub struct Stat {
     /// Messages waiting.
     pub messages: u64,
+    /// Bytes of mtext that wait.
+    pub bytes: u64,
     /// Bytes of mtext that may wait in all (`msg_qbytes`).
     pub capacity: u64,
     /// Pid of the last `msgsnd`, 0 for none.
@@ -92,8 +94,20 @@ pub struct Stat {
     pub last_receiver: i32,
     /// Owner.
     pub uid: u32,
+    /// Owner's group.
+    pub gid: u32,
+    /// User and group that made the queue, and keep an owner's rights.
+    pub creator: (u32, u32),
     /// Permission bits, 0 to 0o777.
     pub mode: u16,
+}
+
+impl Stat {
+    /// Whether a request of usual size might find no room: less than an eighth of it is left, or as
+    /// many messages wait as there may be bytes.
+    pub fn full(&self) -> bool {
+        self.bytes > self.capacity - self.capacity / 8 || self.messages >= self.capacity
+    }
 }
 
 /// A handle on a queue. Dropping it leaves the queue alone: it outlives processes by design.
@@ -138,10 +152,13 @@ impl Queue {
         let raw = self.raw_stat()?;
         Ok(Stat {
             messages: raw.msg_qnum,
+            bytes: raw.__msg_cbytes,
             capacity: raw.msg_qbytes,
             last_sender: raw.msg_lspid,
             last_receiver: raw.msg_lrpid,
             uid: raw.msg_perm.uid,
+            gid: raw.msg_perm.gid,
+            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
             mode: raw.msg_perm.mode & 0o777,
         })
     }
@@ -213,6 +230,32 @@ impl Queue {
             Err(Errno::ENOMSG) => Ok(false),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Takes every message out and puts back, in order, those that `keep` wants; how many it dropped.
+    /// What arrives meanwhile stays.
+    ///
+    /// # Errors
+    /// As [`Queue::receive`]; or when there was no room to put one back, which is then lost.
+    pub fn sift(&self, mut keep: impl FnMut(i64, &[u8]) -> bool) -> Result<usize, Errno> {
+        let mut buffer = Buffer::default();
+        let mut kept = Vec::new();
+        let mut dropped = 0;
+        for _ in 0..self.stat()?.messages {
+            if !self.try_receive(Select::Any, &mut buffer)? {
+                break;
+            }
+            if keep(buffer.mtype(), buffer.mtext()) {
+                kept.push((buffer.mtype(), buffer.mtext().to_vec()));
+            } else {
+                dropped += 1;
+            }
+        }
+        let mut lost = None;
+        for (mtype, mtext) in kept {
+            lost = self.send(mtype, &mtext).err().or(lost);
+        }
+        lost.map_or(Ok(dropped), Err)
     }
 
     fn receive_with(&self, select: Select, buffer: &mut Buffer, flags: i32) -> Result<(), Errno> {

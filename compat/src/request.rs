@@ -155,7 +155,14 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Malformed`] when no answer could be given to it.
     pub fn parse(mtype: i64, mtext: &'a [u8]) -> Result<Self, Malformed> {
-        let message = Message::decode(mtext).map_err(Malformed::Short)?;
+        Self::of(mtype, Message::decode(mtext).map_err(Malformed::Short)?)
+    }
+
+    /// The request of a message of type `mtype` that has been decoded.
+    ///
+    /// # Errors
+    /// [`Malformed::Id`].
+    pub fn of(mtype: i64, message: Message<'a>) -> Result<Self, Malformed> {
         let id = i32::try_from(message.id).ok().filter(|id| *id >= 0).ok_or(Malformed::Id(message.id))?;
         Ok(Request {
             command: Command::from_number(mtype),

@@ -7,4 +7,5 @@ mod garbage;
 mod helper;
 mod lifecycle;
 mod other_language;
+mod requests;
 mod support;

@@ -54,6 +54,27 @@ pub fn skip_without(tool: &str) -> bool {
     !found
 }
 
+fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
+    let log = dir.path().join("log");
+    let file = fs::File::options().append(true).create(true).open(&log).unwrap();
+    let mut process = kerneld()
+        .args(["--foreground", "--key", &key.to_string()])
+        .arg("--state-dir")
+        .arg(dir.path().join("state"))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(file)
+        .spawn()
+        .unwrap();
+    wait_for("the daemon to serve", || {
+        let ended = process.try_wait().unwrap();
+        assert!(ended.is_none(), "the daemon ended: {}", fs::read_to_string(&log).unwrap());
+        fs::read_to_string(&log).unwrap().contains("serving queue")
+    });
+    process
+}
+
 impl Daemon {
     pub fn start(args: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
@@ -65,27 +86,16 @@ impl Daemon {
 
     /// With just these arguments; waits until it serves.
     pub fn start_in(dir: TempDir, key: i32, args: &[&str]) -> Self {
-        let log = fs::File::options().append(true).create(true).open(dir.path().join("log")).unwrap();
-        let mut process = kerneld()
-            .args(["--foreground", "--key", &key.to_string()])
-            .arg("--state-dir")
-            .arg(dir.path().join("state"))
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        wait_for("the daemon to serve", || {
-            let ended = process.try_wait().unwrap();
-            assert!(
-                ended.is_none(),
-                "the daemon ended: {}",
-                fs::read_to_string(dir.path().join("log")).unwrap()
-            );
-            fs::read_to_string(dir.path().join("log")).unwrap().contains("serving queue")
-        });
+        let process = launch(&dir, key, args);
         Daemon { key, dir, process }
+    }
+
+    /// Starts a daemon in place of one that was killed, on the same queue, directory and recorder.
+    pub fn restart(&mut self, args: &[&str]) {
+        fs::rename(self.dir.path().join("log"), self.dir.path().join("log.old")).unwrap();
+        let modprobe = format!("--modprobe={}", self.dir.path().join(recorder::NAME).display());
+        let args: Vec<&str> = [modprobe.as_str()].into_iter().chain(args.iter().copied()).collect();
+        self.process = launch(&self.dir, self.key, &args);
     }
 
     pub fn client(&self, layout: Layout) -> Client {

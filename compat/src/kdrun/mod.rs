@@ -1,0 +1,102 @@
+//! `kdrun`: runs an unmodified program so that its `msgget` calls for kerneld's channel find the
+//! daemon's queue.
+//!
+//! A kernel of 1.3.57-2.1.89 answered `msgget(IPC_PRIVATE, 0600 | IPC_KERNELD)` with the id of the
+//! one kerneld queue; a kernel since then makes a fresh private queue that nobody reads. A seccomp
+//! filter hands just these calls to a supervisor, which answers them as the old kernel did.
+//!
+//! The process that is `kdrun` *becomes* the program by `execve`, and the supervisor is a detached
+//! process beside it. So the program's pid, parent, process group, terminal, signals and exit
+//! status are the ones that it would have had without `kdrun`, with nothing in between to pass
+//! them on; and the supervisor goes on for children that outlive the program, and ends when the
+//! kernel says that no process is left under the filter.
+
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+mod admission;
+mod filter;
+mod handover;
+mod seccomp;
+mod supervisor;
+
+pub use admission::Channel;
+
+/// What to run, and where the daemon's queue is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the daemon's queue is looked for, anew at each call of the program.
+    pub channel: Channel,
+    /// How long a call waits for the daemon's queue to exist before it fails with ENODEV.
+    pub wait: Duration,
+    /// Whether the supervisor says on standard error what it answers.
+    pub verbose: bool,
+    /// The program, looked for in `PATH` when its name holds no slash.
+    pub program: OsString,
+    /// The program's arguments, without its name.
+    pub arguments: Vec<OsString>,
+}
+
+/// Why the program could not be started.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit status, as `env` and `nohup` have them: 127 when the program was not found, 126
+    /// when it could not be executed, 125 when `kdrun` itself failed.
+    pub status: u8,
+    /// A sentence for the person who typed the command.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of `kdrun` itself.
+    fn ours(message: impl Into<String>) -> Self {
+        Self { status: 125, message: message.into() }
+    }
+}
+
+/// Puts this process and all that it will start under the supervisor, then becomes the program.
+/// Returns only when that failed.
+pub fn run(options: &Options) -> Failure {
+    match supervised(options) {
+        Err(failure) => failure,
+        Ok(()) => become_program(options),
+    }
+}
+
+/// The supervisor must be a process of its own from before the filter: a filter binds all who are
+/// forked after it, and a supervisor that asked itself would wait for ever.
+fn supervised(options: &Options) -> Result<(), Failure> {
+    let supervisor = handover::start_supervisor(options)?;
+    match seccomp::install(&filter::program()) {
+        Ok(listener) => supervisor.take(listener),
+        // Only one supervisor is possible: an outer kdrun's answers are as good as ours.
+        Err(Errno::EBUSY) if seccomp::already_answered() => Ok(()),
+        Err(errno) => Err(refused_filter(errno)),
+    }
+}
+
+fn refused_filter(errno: Errno) -> Failure {
+    Failure::ours(match errno {
+        Errno::EBUSY => "another seccomp supervisor (a container manager's?) already watches this \
+            process, and Linux allows one: start kdrun outside it"
+            .to_owned(),
+        Errno::EINVAL | Errno::ENOSYS => "this kernel cannot hand system calls to a supervisor: \
+            Linux 5.9 or newer is needed, built with CONFIG_SECCOMP_FILTER"
+            .to_owned(),
+        other => format!("the seccomp filter was refused: {}", other.desc()),
+    })
+}
+
+fn become_program(options: &Options) -> Failure {
+    let words = std::iter::once(&options.program).chain(&options.arguments);
+    // The words came from an argv, so none can hold a NUL.
+    let argv: Vec<CString> = words.filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let Err(errno) = nix::unistd::execvp(&argv[0], &argv);
+    Failure {
+        status: if errno == Errno::ENOENT { 127 } else { 126 },
+        message: format!("{}: {}", options.program.display(), errno.desc()),
+    }
+}

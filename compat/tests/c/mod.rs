@@ -1,0 +1,77 @@
+//! Compiling the C programs of the tests with the compilers that this machine has.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::COMPAT;
+
+/// A compiler and what makes it another one.
+pub struct Compiler {
+    /// What `KERNELD_TEST_REQUIRE` calls it.
+    name: &'static str,
+    command: &'static str,
+    flags: &'static [&'static str],
+}
+
+/// The machine's C compiler.
+pub const CC: Compiler = Compiler::new("cc", "cc", &[]);
+impl Compiler {
+    pub const fn new(name: &'static str, command: &'static str, flags: &'static [&'static str]) -> Self {
+        Compiler { name, command, flags }
+    }
+
+    /// Whether this compiler works here. A person without it is told what is not tested.
+    ///
+    /// # Panics
+    /// When it does not and `KERNELD_TEST_REQUIRE` (names with commas between, or `all`) asks for it.
+    pub fn works(&self) -> bool {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let source = folder.path().join("empty.c");
+        std::fs::write(&source, "int main(void) { return 0; }\n").expect("a source");
+        let works = self.try_compile(&source, &[], &folder.path().join("empty")).is_ok();
+        if !works {
+            let required = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
+            assert!(
+                !required.split(',').any(|name| name == self.name || name == "all"),
+                "{} is required here and does not work",
+                self.name
+            );
+            eprintln!("SKIP: {} does not work here, so what it compiles is not tested", self.name);
+        }
+        works
+    }
+
+    /// Compiles a source of `tests/c` with our header, all warnings being errors.
+    ///
+    /// # Panics
+    /// With the compiler's words when it refuses.
+    pub fn compile(&self, source: &str, flags: &[&str], folder: &Path) -> PathBuf {
+        let source = Path::new(COMPAT).join("tests/c").join(source);
+        let words = [self.flags, flags].concat().join("").replace(['/', '='], "_");
+        let program =
+            folder.join(format!("{}-{}{words}", source.file_stem().unwrap().display(), self.command));
+        if let Err(words) = self.try_compile(&source, flags, &program) {
+            panic!("{} {flags:?} {}: {words}", self.command, source.display());
+        }
+        program
+    }
+
+    fn try_compile(&self, source: &Path, flags: &[&str], program: &Path) -> Result<(), String> {
+        let output = Command::new(self.command)
+            .args(["-Wall", "-Wextra", "-Werror", "-I"])
+            .arg(Path::new(COMPAT).join("include"))
+            .args(self.flags)
+            .arg(source)
+            .arg("-o")
+            .arg(program)
+            // Libraries after what uses them.
+            .args(flags)
+            .output()
+            .map_err(|error| error.to_string())?;
+        output
+            .status
+            .success()
+            .then_some(())
+            .ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}

@@ -1,0 +1,80 @@
+use super::*;
+
+fn mistake(text: &str) -> String {
+    parse(text, Path::new("k.toml")).unwrap_err()
+}
+
+#[test]
+fn nothing_said_means_defaults() {
+    assert_eq!(parse("", Path::new("k.toml")).unwrap(), Config::default());
+}
+
+/// Each mistake, the line it is in, and what must be said of it.
+const MISTAKES: &[(&str, u32, &str)] = &[
+    (
+        "[queue]\nmodus = \"0660\"",
+        2,
+        "unknown field `modus`, expected `mode` or `group`; did you mean `mode`?",
+    ),
+    ("\n[helper]\nat-once = 1", 2, "did you mean `helpers`?"),
+    ("modprob = \"/x\"", 1, "did you mean `modprobe`?"),
+    ("[helpers]\nat_once = 5", 2, "did you mean `at-once`?"),
+    ("[intake]\nUser = \"x\"", 2, "did you mean `user`?"),
+    ("[modules]\nalow = []", 2, "did you mean `allow`?"),
+    ("[route]\ntimelimit = 5", 2, "did you mean `time-limit`?"),
+    ("[blanker]\nhelp = 5", 2, "did you mean `helper`?"),
+    ("[journal]\nbytes = 5", 2, "did you mean `size`?"),
+    ("[persist]\nget = 9", 2, "did you mean `get-number`?"),
+    ("[persist.settings]\nppp = \"all-writeable\"", 2, "did you mean `all-writable`?"),
+    ("[[system]]\ntext = \"a\"\nargs = [\"/x\"]", 3, "did you mean `argv`?"),
+    ("[[system]]\ntext = \"a\"", 1, "missing field `argv`"),
+    ("[[system]]\ntext = \"\"\nargv = [\"/x\"]", 2, "1 to 1012 bytes"),
+    ("[[system]]\ntext = \"a\"\nargv = [\"x\"]", 3, "absolute path"),
+    ("[[system]]\ntext = \"a\"\nargv = []", 3, "absolute path"),
+    ("[[system]]\ntext = \"a\"\nargv = [\"/x\"]\ntime-limit = 0", 4, "from 1 to 3600"),
+    (
+        "[[system]]\ntext = \"a\"\nargv = [\"/x\"]\n[[system]]\nargv = [\"/y\"]\ntext = \"a\"",
+        6,
+        "\"a\" is listed twice",
+    ),
+    ("[queue]\n\nmode = \"rw\"", 3, "octal digits in quotes"),
+    ("[queue]\nmode = 660", 2, "octal digits in quotes"),
+    ("[queue]\nmode = \"1777\"", 2, "octal digits in quotes"),
+    ("[queue]\nmode = \"+66\"", 2, "octal digits in quotes"),
+    ("[helpers]\nat-once = 0", 2, "a whole number from 1 to 1000"),
+    ("[helpers]\nat-once = 1001", 2, "integer `1001`, expected a whole number from 1 to 1000"),
+    ("[helpers]\nbusy-limit = -1", 2, "a whole number of seconds from 0 to 3600"),
+    ("[helpers]\nbusy-limit = 1.5", 2, "a whole number of seconds from 0 to 3600"),
+    ("[helpers]\nbusy-limit = \"5s\"", 2, "a whole number of seconds from 0 to 3600"),
+    ("[route]\ntime-limit = 3601", 2, "a whole number of seconds from 1 to 3600"),
+    ("[route]\nhelper = \"bin/route\"", 2, "an absolute path"),
+    ("[blanker]\nhelper = \"\"", 2, "an absolute path"),
+    ("modprobe = \"modprobe\"", 1, "an absolute path"),
+    ("[modules]\nallow = \"ppp\"", 2, "expected a sequence"),
+    ("[modules]\nallow = [\n  \"ppp\",\n  \"snd/*\",\n]", 4, "'/', which no name may"),
+    ("[modules]\ndeny = [\"\"]", 2, "empty pattern"),
+    ("[journal]\nsize = 1", 2, "from 65536 to 1073741824"),
+    ("[persist]\nget-number = 2", 2, "2 is kerneld's request_module"),
+    ("[persist]\nset-number = 255", 2, "from 1 to 254"),
+    ("[persist]\nset-number = 9", 2, "both 9"),
+    ("[persist]\nset-number = 20\nget-number = 20", 3, "both 20"),
+    ("[persist.settings]\nppp = [\"/etc/passwd\"]", 2, "below /proc/sys"),
+    ("[persist.settings]\nppp = [\"/proc/sys/../../etc/passwd\"]", 2, "below /proc/sys"),
+    ("[persist.settings]\nppp = [\"../x\"]", 2, "below /proc/sys"),
+    ("[persist.settings]\nppp = 5", 2, "a list of settings, or \"all-writable\""),
+    ("[persist.settings]\n\"a b\" = []", 2, "holds the byte ' '"),
+    ("[persist.settings]\nsnd-pcm = []\n\nsnd_pcm = []", 4, "\"snd_pcm\" is listed twice"),
+    ("[queue]\n[queue]", 2, "duplicate key"),
+    ("[queue\n", 1, "unclosed table"),
+];
+
+#[test]
+fn each_mistake_is_told_in_one_line_with_file_line_and_nearest_word() {
+    let as_it_should = |told: &str, line: &u32, what: &str| {
+        told.starts_with(&format!("k.toml:{line}: ")) && told.contains(what) && !told.contains('\n')
+    };
+    for (text, line, what) in MISTAKES {
+        let told = mistake(text);
+        assert!(as_it_should(&told, line, what), "{text}\ntold:   {told}\nwanted: line {line}, {what}");
+    }
+}
