@@ -1,10 +1,12 @@
 //! The daemon's life, from start to end: the place to read what happens in which order.
 #![forbid(unsafe_code)]
 
+use crate::autoclean;
 use crate::channel;
 use crate::config::{self, Config};
 use crate::executor::Executor;
 use crate::intake_process::{IntakeProcess, Recipe};
+use crate::modules::Kernel;
 use crate::report;
 use crate::settings::{Overrides, Settings};
 use crate::status::Switches;
@@ -75,7 +77,8 @@ fn serve(
     let (journal, recovered) = open_journal(queue, &options)?;
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
     let settings = Settings::resolve(&options.config, &options.overrides);
-    let executor = Executor::start(queue, settings, options.switches, journal, intake);
+    let ours = autoclean::store::Store::open(&options.state_dir, Kernel::default());
+    let executor = Executor::start(queue, settings, options.switches, journal, ours, intake);
     executor.recover(recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     ready();

@@ -57,7 +57,7 @@ fn drop_capabilities() -> Result<(), String> {
 }
 
 /// What the intake calls from now on: the queue, the channel, its log, memory, and its end.
-const ALLOWED: &[libc::c_long] = &[
+pub const ALLOWED: &[libc::c_long] = &[
     libc::SYS_msgrcv,
     libc::SYS_msgsnd,
     libc::SYS_sendmsg,

@@ -33,6 +33,7 @@ impl Executor {
             state.outbox.tend(now);
             let State { stale, outbox, .. } = &mut *state;
             stale.look(now, |mtype| outbox.owns(mtype));
+            self.sweep_if_due(&mut state, now);
             let deadline = state.next_deadline();
             state.armed = deadline;
             state = self.wait_until(state, deadline);

@@ -1,5 +1,6 @@
 //! Runs helpers, each in the worker that took the order.
 
+use super::upkeep::Upkeep;
 use super::{Executor, PoisonError};
 use crate::action::{Helper, Task, Watch, modprobe_args};
 use crate::helper::{self, Outcome, Running};
@@ -15,8 +16,13 @@ impl Executor {
     pub(super) fn run(&self, first: JobId) {
         let mut next = Some(first);
         while let Some(id) = next {
-            let outcome = self.run_helper(id);
+            let Some(job) = self.lock().jobs.get(id).cloned() else { return };
+            let settings = self.settings();
+            let upkeep = Upkeep::before(self, &job.task, &settings);
+            let outcome = self.run_helper(id, &job, &settings);
+            upkeep.before_answer(outcome.status);
             next = self.finish(id, &outcome);
+            upkeep.after_answer(outcome.status);
         }
     }
 
@@ -36,13 +42,9 @@ impl Executor {
     }
 
     /// Runs a job's helper to its end.
-    fn run_helper(&self, id: JobId) -> Outcome {
-        let Some(job) = self.lock().jobs.get(id).cloned() else {
-            return (-libc::EINTR).into();
-        };
-        let Job { task, .. } = &job;
-        let settings = self.settings();
-        let helper = match helper_for(task, &settings, job.trigger()) {
+    fn run_helper(&self, id: JobId, job: &Job, settings: &Settings) -> Outcome {
+        let task = &job.task;
+        let helper = match helper_for(task, settings, job.trigger()) {
             Ok(helper) => helper,
             Err(refusal) => {
                 warn!("{task}: {refusal}");

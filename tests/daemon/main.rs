@@ -2,6 +2,7 @@
 
 mod answers;
 mod endurance;
+mod examples;
 mod folding;
 mod garbage;
 mod helper;
@@ -9,3 +10,4 @@ mod lifecycle;
 mod other_language;
 mod requests;
 mod support;
+mod trace;

@@ -120,3 +120,33 @@ fn a_client_waits_through_a_crash_of_the_daemon() {
     let _daemon = Daemon::start(&place, 0o600);
     assert_eq!(child.wait().unwrap().code(), Some(6));
 }
+
+/// The request has been read and its helper runs when the daemon is killed: the next one runs it
+/// again, and answers.
+#[test]
+fn a_client_is_answered_though_the_daemon_crashed_with_its_request() {
+    let place = Place::new();
+    let Some(client) = place.plain_client() else { return };
+    let daemon = Daemon::start(&place, 0o600);
+    // The helper waits for a file of this name.
+    let go = place.path("go");
+    let name = format!("{}-exit8", go.to_str().unwrap().replace('/', "@"));
+    let mut child = place.kdrun().arg(client).args(["ask", "2", &name]).spawn().unwrap();
+    wait_until("the helper runs", || helper_runs(&name));
+    daemon.crash();
+    let _daemon = Daemon::start(&place, 0o600);
+    std::fs::write(&go, "").unwrap();
+    let mut status = None;
+    wait_until("the answer comes", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(8));
+}
+
+/// Whether a helper runs for this module.
+fn helper_runs(name: &str) -> bool {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut words = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+    words.any(|words| words.contains("/modprobe") && words.contains(name))
+}
