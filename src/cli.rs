@@ -1,6 +1,7 @@
 //! The command line: kerneld's old words, today's options, and what to run.
 #![forbid(unsafe_code)]
 
+use crate::autoclean;
 use crate::config;
 use crate::daemon::{self, Options};
 use crate::demo;
@@ -10,8 +11,8 @@ use crate::settings::Overrides;
 use crate::status::Switches;
 use clap::{Args, Parser, Subcommand};
 use kerneld_compat::queue::{DEFAULT_KEY, Select};
-use kerneld_compat::tool::parse_key;
-use nix::unistd::{Uid, setsid};
+use kerneld_compat::tool::{default_state_dir, parse_key};
+use nix::unistd::setsid;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -35,6 +36,8 @@ enum Run {
     /// Reads the queue for the executor that starts it; not for people
     #[command(hide = true)]
     Intake(IntakeArgs),
+    /// Unloads unused modules that came in through kerneld, as `rmmod -a` did
+    Autoclean(AutocleanArgs),
 }
 
 #[derive(Args, Clone)]
@@ -79,12 +82,26 @@ struct IntakeArgs {
     user: Option<(u32, u32)>,
 }
 
+#[derive(Args)]
+struct AutocleanArgs {
+    /// Do one sweep; a module goes at the second that finds it unused
+    #[arg(long, required = true)]
+    once: bool,
+    /// Print nothing but errors, for a line in a crontab
+    #[arg(short, long)]
+    quiet: bool,
+    /// The daemon's state directory [default: /run/kerneld for root]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
 /// Does what the command line says; the exit status is 0, or 1 after a message on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Run::Demo) => demo::run(),
         Some(Run::Intake(args)) => intake(args),
+        Some(Run::Autoclean(args)) => autoclean(args),
         None if cli.start.foreground || cli.start.in_background => serve(cli.start),
         None => start_in_background(),
     };
@@ -106,6 +123,17 @@ fn intake(args: IntakeArgs) -> Result<(), String> {
         persist: PersistNumbers { get: args.persist.0, set: args.persist.1 },
         become_user: args.user,
     })
+}
+
+fn autoclean(args: AutocleanArgs) -> Result<(), String> {
+    crate::report::start_on_stderr();
+    let swept = autoclean::store::once(&args.state_dir.unwrap_or_else(default_state_dir))?;
+    if args.quiet {
+        return Ok(());
+    }
+    // A reader that has gone away needs no report.
+    let _ = write!(std::io::stdout(), "{swept}");
+    Ok(())
 }
 
 fn serve(start: Start) -> Result<(), String> {
@@ -150,16 +178,6 @@ fn checked_type(only: Option<i64>) -> Result<Option<i64>, String> {
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| format!("cannot make {} absolute: {error}", path.display()))
-}
-
-fn default_state_dir() -> PathBuf {
-    if Uid::effective().is_root() {
-        return PathBuf::from("/run/kerneld");
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) => Path::new(&dir).join("kerneld"),
-        None => std::env::temp_dir().join(format!("kerneld-{}", Uid::effective())),
-    }
 }
 
 /// Starts the same again as a daemon and tells, as kerneld did, when it serves.

@@ -172,14 +172,6 @@ impl Default for PersistConfig {
     }
 }
 
-impl PersistConfig {
-    /// What is saved of `module`, in whose name `-` and `_` are equal.
-    pub fn settings_of(&self, module: &ModuleName) -> Option<&SettingsOf> {
-        let wanted = underscored(module.as_str());
-        self.settings.iter().find(|(name, _)| underscored(name.as_str()) == wanted).map(|(_, what)| what)
-    }
-}
-
 /// `[journal]`: the record of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -198,13 +190,6 @@ impl Default for JournalConfig {
 /// A module's name as the kernel has it: `-` and `_` are equal, and it writes `_`.
 pub fn underscored(name: &str) -> String {
     name.replace('-', "_")
-}
-
-impl Config {
-    /// What is run for a `system` request of this text.
-    pub fn system_command(&self, text: &[u8]) -> Option<&SystemConfig> {
-        self.system.iter().find(|command| command.text.as_bytes() == text)
-    }
 }
 
 /// Reads a configuration.

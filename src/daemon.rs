@@ -1,10 +1,12 @@
 //! The daemon's life, from start to end: the place to read what happens in which order.
 #![forbid(unsafe_code)]
 
+use crate::autoclean;
 use crate::channel;
 use crate::config::{self, Config};
 use crate::executor::Executor;
 use crate::intake_process::{IntakeProcess, Recipe};
+use crate::modules::Kernel;
 use crate::report;
 use crate::settings::{Overrides, Settings};
 use crate::status::Switches;
@@ -13,11 +15,12 @@ use kerneld_compat::journal::{Accepted, Journal, Started};
 use kerneld_compat::queue::Queue;
 use log::{info, warn};
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::{DirBuilder, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,7 +78,8 @@ fn serve(
     let (journal, recovered) = open_journal(queue, &options)?;
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
     let settings = Settings::resolve(&options.config, &options.overrides);
-    let executor = Executor::start(queue, settings, options.switches, journal, intake);
+    let ours = autoclean::store::Store::open(&options.state_dir, Kernel::default());
+    let executor = Executor::start(queue, settings, options.switches, journal, ours, intake);
     executor.recover(recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     ready();
@@ -144,6 +148,10 @@ fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec
 fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
     let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let owner = dir.metadata().map_err(failed)?.uid();
+    if owner != Uid::effective().as_raw() {
+        return Err(format!("the state directory {} belongs to user {owner}, not to us", dir.display()));
+    }
     let path = dir.join("pid");
     let file =
         File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;

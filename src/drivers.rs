@@ -59,6 +59,17 @@ impl Drivers<'_> {
         complaints
     }
 
+    /// The listed modules that are not loaded now.
+    pub fn absent(&self) -> Vec<String> {
+        self.listed().map(|(module, _)| module).filter(|module| !self.is_loaded(module)).collect()
+    }
+
+    /// [`Drivers::restore`] of those among `absent` that are loaded by now.
+    pub fn restore_arrived(&self, absent: &[String]) -> Vec<String> {
+        let arrived: Vec<&String> = absent.iter().filter(|module| self.is_loaded(module)).collect();
+        self.restore(&arrived)
+    }
+
     /// Puts back what was saved of `modules`, which have just been loaded. Only what differs is
     /// written, and only where the settings of today list it.
     ///

@@ -8,8 +8,12 @@
 mod clock;
 mod orders;
 mod runs;
+mod upkeep;
 
-use crate::action::{FromIntake, Order};
+use orders::Work;
+
+use crate::action::FromIntake;
+use crate::autoclean;
 use crate::delays::Delays;
 use crate::helper::{Handle, Outcome};
 use crate::intake_process::{IntakeProcess, Received};
@@ -37,6 +41,8 @@ pub struct Executor {
     queue: Queue,
     settings: RwLock<Arc<Settings>>,
     journal: Journal,
+    /// What came in through us.
+    ours: autoclean::store::Store,
     /// Held by the worker that waits for the next order.
     intake: Mutex<IntakeProcess>,
     state: Mutex<State>,
@@ -44,6 +50,8 @@ pub struct Executor {
     changed: Condvar,
     /// Workers at, or on their way to, the channel.
     idle: AtomicUsize,
+    /// Held for reading while a module is being loaded, for writing while idle ones are unloaded.
+    sweeping: RwLock<()>,
     /// Held for writing while a descriptor may exist that is not close-on-exec.
     spawning: RwLock<()>,
 }
@@ -58,6 +66,8 @@ struct State {
     blanker: Option<(JobId, Handle)>,
     /// Texts of system commands that were refused, and said so.
     refused_commands: HashSet<String>,
+    /// When the next sweep is; `None` while nothing came in through us.
+    sweep: Option<Instant>,
     /// When the clock is looked at anyway.
     armed: Option<Instant>,
     /// The intake, until it is reaped.
@@ -72,6 +82,7 @@ impl Executor {
         settings: Settings,
         switches: Switches,
         journal: Journal,
+        ours: autoclean::store::Store,
         intake: IntakeProcess,
     ) -> Arc<Self> {
         set_log_level(switches);
@@ -83,6 +94,7 @@ impl Executor {
             switches,
             blanker: None,
             refused_commands: HashSet::new(),
+            sweep: None,
             armed: None,
             intake: Some(intake.pid()),
             stopping: false,
@@ -91,12 +103,15 @@ impl Executor {
             queue,
             settings: RwLock::new(Arc::new(settings)),
             journal,
+            ours,
             intake: Mutex::new(intake),
             state: Mutex::new(state),
             changed: Condvar::new(),
             idle: AtomicUsize::new(0),
+            sweeping: RwLock::new(()),
             spawning: RwLock::new(()),
         });
+        executor.arm_sweep(&mut executor.lock());
         executor.add_worker();
         executor.add_worker();
         let clock = Arc::clone(&executor);
@@ -149,13 +164,13 @@ impl Executor {
         thread::spawn(move || worker.work());
     }
 
-    /// The life of a worker: one order after another, until others can do without it.
+    /// The life of a worker: one piece of work after another, until others can do without it.
     fn work(self: Arc<Self>) {
-        while let Some(order) = self.next_order() {
+        while let Some(work) = self.next_work() {
             if self.idle.fetch_sub(1, Ordering::AcqRel) == 1 {
                 self.add_worker();
             }
-            self.carry_out(order);
+            self.carry_out(work);
             if self.idle.fetch_add(1, Ordering::AcqRel) >= IDLE_WORKERS {
                 break;
             }
@@ -163,12 +178,17 @@ impl Executor {
         self.idle.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Waits for an order; `None` when there will be no more.
-    fn next_order(&self) -> Option<Order> {
+    /// Takes orders, one at a time and in order, until one makes work that takes a while; `None` when
+    /// there will be no more.
+    fn next_work(&self) -> Option<Work<'_>> {
         let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match intake.receive() {
-                Received::Message(FromIntake::Order(order)) => return Some(order),
+                Received::Message(FromIntake::Order(order)) => {
+                    if let Some(work) = self.accept(order) {
+                        return Some(work);
+                    }
+                }
                 Received::Message(FromIntake::Hello | FromIntake::Ready) => {}
                 Received::Nonsense(why) => {
                     error!("the intake sent what no intake sends ({why}): ending it");
@@ -205,15 +225,17 @@ impl Executor {
         Some(())
     }
 
-    fn answer(&self, waiter: Waiter, status: i32) {
-        self.answer_text(waiter, status, &[]);
+    /// Answers a request, with which nothing more is to be done.
+    fn answer(&self, waiter: Waiter, status: i32) -> Option<Work<'_>> {
+        self.answer_text(waiter, status, &[])
     }
 
-    fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) {
+    fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) -> Option<Work<'_>> {
         let mut state = self.lock();
         state.outbox.answer(waiter.reply, status, text, Instant::now());
         self.rearm(state);
         self.journal.answered(waiter.request, status, text.len(), None);
+        None
     }
 
     /// Answers a request for which no helper ran.

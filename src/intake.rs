@@ -6,6 +6,7 @@ use crate::action::{FromIntake, Order};
 use crate::policy::{self, PersistNumbers};
 use crate::sandbox;
 use ipc_channel::ipc::IpcSender;
+use kerneld_compat::persist::record::decode_set;
 use kerneld_compat::queue::{Buffer, Queue, Select};
 use kerneld_compat::request::{Malformed, Request};
 use log::warn;
@@ -68,10 +69,14 @@ pub fn run(setup: &Setup) -> Result<(), String> {
 /// Ends this process as soon as the executor is gone, which holds the other end of standard input and
 /// never writes. (A parent-death signal would follow the thread that started us, not the process.)
 fn end_with_executor() {
-    std::thread::spawn(|| {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = tell.send(());
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(1);
     });
+    // A thread makes system calls as it starts that the filter, which comes next, would end us for.
+    let _ = told.recv();
 }
 
 /// Leaves a request that came just as the executor died to its successor.
@@ -92,7 +97,10 @@ fn next_message(queue: Queue, select: Select, buffer: &mut Buffer, ending: bool)
 /// Makes an order of a message. An answer under an id that we would take for a request ourselves is
 /// no answer to anybody.
 fn read(buffer: &Buffer, setup: &Setup) -> Result<Order, Malformed> {
-    let request = Request::parse(buffer.mtype(), buffer.mtext())?;
+    let mut request = Request::parse(buffer.mtype(), buffer.mtext())?;
+    if buffer.mtype() == setup.persist.set {
+        request = Request::of(buffer.mtype(), decode_set(buffer.mtext()).map_err(Malformed::Short)?)?;
+    }
     let reply = request.reply;
     if reply.wanted() && setup.select.takes(i64::from(reply.id)) {
         return Err(Malformed::Id(i64::from(reply.id)));

@@ -185,11 +185,6 @@ impl Jobs {
         self.jobs.values().any(|job| matches!(job.task, Task::Load(_)))
     }
 
-    /// The job of an equal task, if one is in flight.
-    pub fn of(&self, task: &Task) -> Option<JobId> {
-        self.by_task.get(task).copied()
-    }
-
     fn deadline_of(&self, id: JobId) -> Option<Instant> {
         self.jobs.get(&id).and_then(|job| job.deadline)
     }

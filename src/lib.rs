@@ -4,6 +4,7 @@
 //! helpers and takes from the intake only what [`action`] spells out. [`daemon`] is the story.
 
 pub mod action;
+pub mod autoclean;
 pub mod channel;
 pub mod cli;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod intake;
 pub mod intake_process;
 pub mod jobs;
 pub mod kmod;
+pub mod modules;
 pub mod outbox;
 pub mod policy;
 pub mod recorder;

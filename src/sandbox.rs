@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
@@ -20,9 +19,6 @@ pub fn lock_in(become_user: Option<(u32, u32)>) -> Result<(), String> {
     }
     drop_capabilities()?;
     prctl::set_dumpable(false).map_err(step("forbid tracing"))?;
-    // An intake that outlives a killed executor would take the next daemon's requests off the queue.
-    // Only here, because a change of user clears it.
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(step("end with the executor"))?;
     prctl::set_no_new_privs().map_err(step("set no_new_privs"))?;
     let filter = filter().map_err(step("build the system call filter"))?;
     seccompiler::apply_filter_all_threads(&filter).map_err(step("set the system call filter"))
@@ -57,7 +53,7 @@ fn drop_capabilities() -> Result<(), String> {
 }
 
 /// What the intake calls from now on: the queue, the channel, its log, memory, and its end.
-const ALLOWED: &[libc::c_long] = &[
+pub const ALLOWED: &[libc::c_long] = &[
     libc::SYS_msgrcv,
     libc::SYS_msgsnd,
     libc::SYS_sendmsg,

@@ -1,9 +1,13 @@
 //! What is in force: the command line and the configuration, resolved for use.
 #![forbid(unsafe_code)]
 
-use crate::config::{Config, SystemConfig};
+use crate::config::{Config, SettingsOf, SystemConfig};
+use crate::drivers::Drivers;
+use crate::policy::ModuleName;
 use crate::rules::Rules;
+use kerneld_compat::persist::Store;
 use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +41,12 @@ pub struct Settings {
     pub blanker: PathBuf,
     /// The commands that KERNELD_SYSTEM may name.
     pub system: Vec<SystemCommand>,
+    /// What get_persist and set_persist are about.
+    pub store: Store,
+    /// Which settings of which modules outlive them.
+    pub drivers: BTreeMap<ModuleName, SettingsOf>,
+    /// Where those are kept.
+    pub drivers_file: PathBuf,
 }
 
 /// A command that KERNELD_SYSTEM may name.
@@ -67,7 +77,15 @@ impl Settings {
             route_limit: route.time_limit,
             blanker: config.blanker.helper.clone(),
             system: config.system.iter().filter_map(system_command).collect(),
+            store: Store::new(&config.persist.file),
+            drivers: config.persist.settings.clone(),
+            drivers_file: config.persist.file.with_file_name("drivers.toml"),
         }
+    }
+
+    /// What is done about drivers' settings.
+    pub fn drivers(&self) -> Drivers<'_> {
+        Drivers { settings: &self.drivers, file: &self.drivers_file, sysroot: Path::new("/") }
     }
 
     /// The command that stands for a KERNELD_SYSTEM text.

@@ -1,10 +1,12 @@
-//! What the command-line tools share: where the queue is, how long to wait, how they end.
+//! What the command-line tools share: where the queue and the state are, how long to wait, how they end.
 #![forbid(unsafe_code)]
 
 use crate::client::{Client, Failure};
 use crate::queue::DEFAULT_KEY;
 use crate::wire::Layout;
 use clap::Args;
+use nix::unistd::Uid;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -68,6 +70,18 @@ pub fn parse_key(text: &str) -> Result<i32, String> {
         Some(0) => Err("key 0 is IPC_PRIVATE: nobody else could open that queue".to_owned()),
         Some(key) => Ok(key),
         None => Err(format!("{text:?} is no key: give a number like 1802861166 or 0x6b65726e")),
+    }
+}
+
+/// Where the daemon keeps its state unless told otherwise: `/run/kerneld` for root, else a folder of
+/// the user's own.
+pub fn default_state_dir() -> PathBuf {
+    if Uid::effective().is_root() {
+        return PathBuf::from("/run/kerneld");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) => Path::new(&dir).join("kerneld"),
+        None => std::env::temp_dir().join(format!("kerneld-{}", Uid::effective())),
     }
 }
 

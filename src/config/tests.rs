@@ -78,3 +78,80 @@ fn each_mistake_is_told_in_one_line_with_file_line_and_nearest_word() {
         assert!(as_it_should(&told, line, what), "{text}\ntold:   {told}\nwanted: line {line}, {what}");
     }
 }
+
+const EXAMPLE: &str = include_str!("../../docs/kerneld.toml");
+const MANUAL: &str = include_str!("../../docs/man/kerneld.toml.5");
+
+fn accepted(text: &str) -> Config {
+    parse(text, Path::new("k.toml")).unwrap()
+}
+
+#[test]
+fn the_example_states_the_defaults() {
+    assert_eq!(accepted(EXAMPLE), Config::default());
+}
+
+/// A key follows its `#` at once; prose has a space between.
+#[test]
+fn what_the_example_comments_out_is_right_too() {
+    let is_key = |line: &str| line.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+    let uncomment = |line| str::strip_prefix(line, "#").filter(|line| is_key(line)).unwrap_or(line);
+    let config = accepted(&EXAMPLE.lines().map(uncomment).collect::<Vec<_>>().join("\n"));
+    let [command] = &config.system[..] else { panic!("{:?}", config.system) };
+    assert_eq!(command.text, "/sbin/ifconfig eth0 up");
+    assert_eq!(command.argv, ["/sbin/ip", "link", "set", "eth0", "up"]);
+    assert_eq!(command.time_limit, ten_seconds());
+    let sound = ModuleName::new(b"snd-hda-intel").unwrap();
+    assert_eq!(config.persist.settings[&sound], SettingsOf::AllWritable);
+}
+
+#[test]
+fn the_manuals_example_is_right() {
+    let (_, example) = MANUAL.split_once("\n.EX\n").unwrap();
+    let config = accepted(example.split("\n.EE").next().unwrap());
+    assert!(config.modules.allows(&ModuleName::new(b"ppp_deflate").unwrap()).is_ok());
+    assert!(config.modules.allows(&ModuleName::new(b"usb-storage").unwrap()).is_err());
+}
+
+/// The keys that may stand below `header`, as the parser names them; `None` if that is no table of keys.
+fn keys(header: &str) -> Option<Vec<String>> {
+    let told = mistake(&format!("{header}\n\"?\" = 1"));
+    let known = told.split_once("unknown field `?`, expected ")?.1.split("; did you mean").next()?;
+    Some(mistake::words(known).map(str::to_owned).collect())
+}
+
+/// Below `head`, up to the next `end`.
+fn section<'a>(text: &'a str, head: &str, end: &str) -> &'a str {
+    let (_, below) = text.split_once(head).unwrap_or_else(|| panic!("there is no {head}"));
+    below.split(end).next().unwrap_or_default()
+}
+
+fn documented(keys: &[String], example: &str, manual: &str) {
+    for key in keys {
+        let (value, table) = (format!("{key} = "), format!(".{key}]"));
+        let states = |line: &str| line.trim_start_matches('#').starts_with(&value) || line.ends_with(&table);
+        assert!(example.lines().any(states), "kerneld.toml says nothing of {key}:\n{example}");
+        let name = format!(".BI {} \" = ", key.replace('-', "\\-"));
+        assert!(manual.contains(&name), "kerneld.toml(5) says nothing of {key}:\n{manual}");
+    }
+}
+
+#[test]
+fn every_key_is_in_the_example_and_in_the_manual() {
+    // Of a table within a table, the header is a line like others.
+    let example = EXAMPLE.replace("\n#[[", "\n[[").replace("\n[persist.", "\n#[persist.");
+    let (mut tables, mut plain) = (0, Vec::new());
+    for key in keys("").unwrap() {
+        let headers = [format!("[{key}]"), format!("[[{key}]]")];
+        match headers.iter().find_map(|header| Some((header, keys(header)?))) {
+            None => plain.push(key),
+            Some((header, below)) => {
+                tables += 1;
+                let example = section(&example, &format!("\n{header}\n"), "\n\n[");
+                documented(&below, example, section(MANUAL, &format!("\n.SS {header}\n"), "\n.S"));
+            }
+        }
+    }
+    documented(&plain, section(&example, "", "\n["), section(MANUAL, "\n.SH KEYS\n", "\n.S"));
+    assert_eq!((tables, plain.len()), (9, 1));
+}

@@ -33,6 +33,7 @@ impl Executor {
             state.outbox.tend(now);
             let State { stale, outbox, .. } = &mut *state;
             stale.look(now, |mtype| outbox.owns(mtype));
+            self.sweep_if_due(&mut state, now);
             let deadline = state.next_deadline();
             state.armed = deadline;
             state = self.wait_until(state, deadline);
@@ -48,7 +49,7 @@ impl Executor {
             } else if let Submitted::Start(id) = state.jobs.submit(Task::Unload(name), waiter, Instant::now())
             {
                 let executor = Arc::clone(self);
-                thread::spawn(move || executor.run(id));
+                thread::spawn(move || executor.begin(id).map(|run| executor.complete(run)));
             }
         }
     }

@@ -1,11 +1,14 @@
 //! What each order comes to.
 
+use super::runs::Run;
 use super::{Executor, State, set_log_level};
 use crate::action::{Action, Order, Task};
 use crate::jobs::{Submitted, Waiter};
 use crate::policy::{self, ModuleName, PersistNumbers, Refusal};
 use crate::status::{flushable, render};
 use kerneld_compat::journal::Accepted;
+use kerneld_compat::persist::record::BadRecord;
+use kerneld_compat::persist::{StoreError, parse_get, parse_set};
 use kerneld_compat::request::Request;
 use kerneld_compat::sender::Sender;
 use log::{debug, info, warn};
@@ -17,14 +20,34 @@ use std::time::{Duration, Instant};
 /// Refused system commands that are remembered, so that each is logged once.
 const REMEMBERED: usize = 1000;
 
+/// What an order leaves to do that takes a while: done with the channel in other hands.
+pub(super) enum Work<'a> {
+    /// See a job through whose helper has been started.
+    Run(Box<Run<'a>>),
+    /// Read the persistent settings.
+    GetPersist(Vec<u8>, Waiter),
+    /// Change the persistent settings, down to the disk.
+    SetPersist(Vec<u8>, Waiter),
+}
+
 impl Executor {
-    pub(super) fn carry_out(&self, Order { reply, command, text, verdict }: Order) {
+    /// Writes an order down and begins with it.
+    pub(super) fn accept(&self, Order { reply, command, text, verdict }: Order) -> Option<Work<'_>> {
         let sender = Sender::find(&reply, self.last_sender());
         let request = self.journal.accepted(command, &text, reply, sender);
         let waiter = Waiter { request, reply };
         match verdict {
             Ok(action) => self.act(action, waiter),
             Err(refusal) => self.refuse(&refusal, waiter),
+        }
+    }
+
+    /// The rest of it.
+    pub(super) fn carry_out(&self, work: Work) {
+        match work {
+            Work::Run(run) => self.complete(*run),
+            Work::GetPersist(text, waiter) => self.get_persist(&text, waiter),
+            Work::SetPersist(text, waiter) => self.set_persist(&text, waiter),
         }
     }
 
@@ -36,13 +59,12 @@ impl Executor {
             let request =
                 Request { command: accepted.command(), text: &accepted.text.0, reply: accepted.reply };
             info!("{} '{}' is left from before: taken up again", request.command, accepted.text);
-            let action = policy::judge(&request, PersistNumbers { get: 0, set: 0 });
-            let executor = Arc::clone(self);
-            match action {
+            match policy::judge(&request, PersistNumbers { get: 0, set: 0 }) {
                 Ok(action @ (Action::Load(_) | Action::Unload(_) | Action::UnloadLater(_))) => {
-                    thread::spawn(move || executor.act(action, waiter));
+                    let executor = Arc::clone(self);
+                    thread::spawn(move || executor.act(action, waiter).map(|work| executor.carry_out(work)));
                 }
-                _ => self.answer(waiter, -libc::EINTR),
+                _ => drop(self.answer(waiter, -libc::EINTR)),
             }
         }
     }
@@ -53,55 +75,64 @@ impl Executor {
         (sender.cast_unsigned() != std::process::id()).then_some(sender)
     }
 
-    fn act(&self, action: Action, waiter: Waiter) {
+    fn act(&self, action: Action, waiter: Waiter) -> Option<Work<'_>> {
+        if let Action::Load(name) | Action::Unload(name) | Action::UnloadLater(name) = &action
+            && let Err(refusal) = self.settings().rules.allows(name)
+        {
+            return self.refuse(&refusal, waiter);
+        }
         match action {
             Action::Load(name) => self.submit(Task::Load(name), waiter),
             Action::Unload(name) => self.release(name, waiter),
             Action::UnloadLater(name) => self.release_later(name, waiter),
             Action::CancelUnload(name) => self.cancel(&name, waiter),
             Action::Route(address) => self.route(address, waiter),
-            Action::Blanker(true) => self.blank(waiter),
+            Action::Blanker(true) => self.submit(Task::Blanker, waiter),
             Action::Blanker(false) => self.unblank(waiter),
             Action::System(text) => self.system(&text, waiter),
-            Action::GetPersist(_) | Action::SetPersist(_) => self.answer(waiter, 1),
+            Action::GetPersist(text) => Some(Work::GetPersist(text, waiter)),
+            Action::SetPersist(text) => Some(Work::SetPersist(text, waiter)),
             Action::Status(words) => self.tell_status(&words, waiter),
             Action::Unknown(command) => {
                 warn!("{command} is not served");
-                self.answer(waiter, 1);
+                self.answer(waiter, 1)
             }
         }
     }
 
-    fn refuse(&self, refusal: &Refusal, waiter: Waiter) {
+    fn refuse(&self, refusal: &Refusal, waiter: Waiter) -> Option<Work<'_>> {
         warn!("refused: {refusal}");
-        self.answer(waiter, -refusal.errno);
+        self.answer(waiter, -refusal.errno)
     }
 
-    fn release(&self, name: ModuleName, waiter: Waiter) {
+    fn release(&self, name: ModuleName, waiter: Waiter) -> Option<Work<'_>> {
         if self.lock().switches.keep {
             debug!("release of {name}: ignored, keep is set");
             return self.answer(waiter, 0);
         }
-        self.submit(Task::Unload(name), waiter);
+        self.submit(Task::Unload(name), waiter)
     }
 
-    fn release_later(&self, name: ModuleName, waiter: Waiter) {
+    fn release_later(&self, name: ModuleName, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         if state.stopping {
-            return self.settle(&mut state, waiter, -libc::ENODEV);
+            self.settle(&mut state, waiter, -libc::ENODEV);
+            return None;
         }
         if state.switches.keep {
             debug!("delayed release of {name}: ignored, keep is set");
-            return self.settle(&mut state, waiter, 0);
+            self.settle(&mut state, waiter, 0);
+            return None;
         }
         let due = Instant::now() + Duration::from_secs(state.switches.delay.into());
         debug!("release of {name} in {} s", state.switches.delay);
         state.delays.add(name, waiter, due);
         self.rearm(state);
+        None
     }
 
     /// Those whose release is cancelled are answered 0, as is the one who cancels.
-    fn cancel(&self, name: &ModuleName, waiter: Waiter) {
+    fn cancel(&self, name: &ModuleName, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         for delayed in state.delays.cancel(name) {
             debug!("release of {name} is cancelled");
@@ -109,35 +140,31 @@ impl Executor {
         }
         self.settle(&mut state, waiter, 0);
         self.rearm(state);
+        None
     }
 
-    fn route(&self, address: IpAddr, waiter: Waiter) {
+    fn route(&self, address: IpAddr, waiter: Waiter) -> Option<Work<'_>> {
         if self.settings().route_helper.is_none() {
             debug!("no helper for a route to {address}");
             return self.answer(waiter, 0);
         }
-        self.submit(Task::Route(address), waiter);
-    }
-
-    fn blank(&self, waiter: Waiter) {
-        if self.lock().jobs.of(&Task::Blanker).is_some() {
-            return self.answer(waiter, 0);
-        }
-        self.submit(Task::Blanker, waiter);
+        self.submit(Task::Route(address), waiter)
     }
 
     /// The blanker's exit answers the request that ended it.
-    fn unblank(&self, waiter: Waiter) {
+    fn unblank(&self, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         let Some((job, blanker)) = state.blanker.clone() else {
             self.settle(&mut state, waiter, 1);
-            return self.rearm(state);
+            self.rearm(state);
+            return None;
         };
         state.jobs.join(job, waiter);
         blanker.quit();
+        None
     }
 
-    fn system(&self, text: &[u8], waiter: Waiter) {
+    fn system(&self, text: &[u8], waiter: Waiter) -> Option<Work<'_>> {
         let text = String::from_utf8_lossy(text).into_owned();
         if self.settings().system_command(&text).is_none() {
             if self.lock().first_refusal_of(&text) {
@@ -146,26 +173,52 @@ impl Executor {
             return self.answer(waiter, -libc::EPERM);
         }
         let serial = self.lock().jobs.next_id();
-        self.submit(Task::System(text, serial), waiter);
+        self.submit(Task::System(text, serial), waiter)
     }
 
-    pub(super) fn submit(&self, task: Task, waiter: Waiter) {
+    /// The value, and its size as the status; for an unknown key nothing, and 0.
+    fn get_persist(&self, text: &[u8], waiter: Waiter) {
+        let invalid = |bad: BadRecord| Refusal::new(libc::EINVAL, bad.to_string());
+        let found = parse_get(text)
+            .map_err(invalid)
+            .and_then(|key| self.settings().store.get(&key).map_err(no_store));
+        match found.map(Option::unwrap_or_default) {
+            Ok(value) => self.answer_text(waiter, i32::try_from(value.len()).unwrap_or(i32::MAX), &value),
+            Err(refusal) => self.refuse(&refusal, waiter),
+        };
+    }
+
+    fn set_persist(&self, text: &[u8], waiter: Waiter) {
+        let invalid = |bad: BadRecord| Refusal::new(libc::EINVAL, bad.to_string());
+        let change = parse_set(text).map_err(invalid);
+        match change.and_then(|change| self.settings().store.apply(change.as_slice()).map_err(no_store)) {
+            Ok(()) => self.answer(waiter, 0),
+            Err(refusal) => self.refuse(&refusal, waiter),
+        };
+    }
+
+    pub(super) fn submit(&self, task: Task, waiter: Waiter) -> Option<Work<'_>> {
         debug!("{task} from pid {}", waiter.reply.pid);
         let mut state = self.lock();
         if state.stopping {
-            return self.settle(&mut state, waiter, -libc::ENODEV);
+            self.settle(&mut state, waiter, -libc::ENODEV);
+            return None;
+        }
+        if matches!(task, Task::Load(_)) {
+            self.postpone_sweep(&mut state);
         }
         match state.jobs.submit(task, waiter, Instant::now()) {
             Submitted::Start(id) => {
                 drop(state);
-                self.run(id);
+                return self.begin(id).map(|run| Work::Run(Box::new(run)));
             }
             Submitted::Joined => {}
             Submitted::Waits => self.rearm(state),
         }
+        None
     }
 
-    fn tell_status(&self, words: &str, waiter: Waiter) {
+    fn tell_status(&self, words: &str, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         let mut flushed = None;
         for word in words.split_whitespace() {
@@ -176,9 +229,10 @@ impl Executor {
             }
         }
         set_log_level(state.switches);
+        self.arm_sweep(&mut state);
         let text = render(&state.switches, flushed, &state.jobs, &state.delays);
         drop(state);
-        self.answer_text(waiter, 0, text.as_bytes());
+        self.answer_text(waiter, 0, text.as_bytes())
     }
 
     /// Drops what nobody here serves; requests and answers that clients wait for go back.
@@ -195,4 +249,8 @@ impl State {
     fn first_refusal_of(&mut self, text: &str) -> bool {
         self.refused_commands.len() < REMEMBERED && self.refused_commands.insert(text.to_owned())
     }
+}
+
+fn no_store(error: StoreError) -> Refusal {
+    Refusal::new(error.errno(), error.to_string())
 }

@@ -2,10 +2,14 @@
 
 mod answers;
 mod endurance;
+mod examples;
 mod folding;
 mod garbage;
 mod helper;
 mod lifecycle;
 mod other_language;
+mod persist;
 mod requests;
 mod support;
+mod trace;
+mod watch;

@@ -41,17 +41,22 @@ pub fn program(name: &str) -> Command {
 
 /// Whether to go on without `tool`: loudly for a person, never where it is required.
 pub fn skip_without(tool: &str) -> bool {
-    let required = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(tool).exists()));
+    skip_unless(found, tool, "is not on this machine")
+}
+
+/// The same for a tool that may be there and not `usable`: `why`.
+pub fn skip_unless(usable: bool, tool: &str, why: &str) -> bool {
+    let required = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
     assert!(
-        found || !required.split(',').any(|name| name == tool || name == "all"),
-        "{tool} is missing, and KERNELD_TEST_REQUIRE={required}"
+        usable || !required.split(',').any(|name| name == tool || name == "all"),
+        "{tool} {why}, and KERNELD_TEST_REQUIRE={required}"
     );
-    if !found {
-        eprintln!("SKIP: {tool} is not on this machine, so this was not tested");
+    if !usable {
+        eprintln!("SKIP: {tool} {why}, so this was not tested");
     }
-    !found
+    !usable
 }
 
 fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {

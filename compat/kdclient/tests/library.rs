@@ -26,7 +26,7 @@ fn libraries() -> PathBuf {
 }
 
 /// What the static library needs, as the pkg-config file says too.
-const PRIVATE: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+const PRIVATE: [&str; 6] = ["-lgcc_eh", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
 /// The C program, linked both ways.
 fn programs(place: &Place) -> Vec<PathBuf> {

@@ -4,7 +4,7 @@
 use super::reader::{Problem, Reader};
 use super::record::Record;
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use std::io;
 use std::path::Path;
 
@@ -25,7 +25,7 @@ impl Follow {
         let changes = AddWatchFlags::IN_MODIFY
             | AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_ONLYDIR;
         // Watched before it is read: nothing written in between is missed.
         inotify.add_watch(dir, changes)?;
@@ -40,7 +40,7 @@ impl Follow {
     /// Waits until something changes in the directory: likely, but not surely, the journal.
     ///
     /// # Errors
-    /// `NotFound` when the directory was removed.
+    /// `NotFound` when the journal was removed; rotation does not remove it.
     pub fn wait(&self) -> io::Result<()> {
         let events = loop {
             match self.inotify.read_events() {
@@ -48,8 +48,12 @@ impl Follow {
                 events => break events?,
             }
         };
-        if events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_IGNORED)) {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the state directory was removed"));
+        // Not the directory's own end is waited for: our open file would put that off.
+        let removed = |event: &InotifyEvent| {
+            event.mask.contains(AddWatchFlags::IN_DELETE) && event.name.as_deref() == Some("journal".as_ref())
+        };
+        if events.iter().any(removed) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it was removed"));
         }
         Ok(())
     }

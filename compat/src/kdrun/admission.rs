@@ -117,6 +117,7 @@ mod tests {
 
     fn queue(mode: u16) -> Stat {
         Stat {
+            bytes: 0,
             messages: 0,
             capacity: 16384,
             last_sender: 0,

@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Each turn takes milliseconds; one that does not come in this time belongs to something that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The right to replace one file: held by one process or thread at a time, given up on drop.
 ///
@@ -17,11 +21,12 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits for the turn to replace `file`, which may not exist yet; its directory does, or can be
-    /// made in the one above it. Of a symbolic link it is the target that will be replaced.
+    /// Waits, 10 seconds at most, for the turn to replace `file`. It need not exist, nor its directory,
+    /// which is made then, but the one above it. Of a symbolic link it is the target that will be replaced.
     ///
     /// # Errors
-    /// The directory cannot be made, or the lock file not be opened for writing there.
+    /// `EBUSY` when the turn did not come; or the directory cannot be made, or the lock file not be opened
+    /// for writing there.
     pub fn wait(file: &Path) -> io::Result<Self> {
         let file = match fs::canonicalize(file) {
             Err(error) if error.kind() == ErrorKind::NotFound => std::path::absolute(file)?,
@@ -31,7 +36,7 @@ impl Turn {
         let mut options = OpenOptions::new();
         let lock =
             options.create(true).truncate(false).write(true).mode(0o600).open(beside(&file, ".lock"))?;
-        lock.lock()?;
+        lock_within(&lock, PATIENCE)?;
         Ok(Turn { file, _lock: lock })
     }
 
@@ -39,7 +44,8 @@ impl Turn {
     /// them in the file's place: on disk first, so that after any crash the file is the old or the new one.
     ///
     /// # Errors
-    /// What `write` says, and anything that keeps the new contents from the disk; the file then is as before.
+    /// What `write` says, and anything that keeps the new contents from the disk. The file then is as
+    /// before, unless it is only its directory that could not be brought to the disk.
     pub fn replace<E: From<io::Error>>(&self, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
         let new = beside(&self.file, ".new");
         remove_if_there(&new)?;
@@ -53,6 +59,20 @@ impl Turn {
         File::open(new)?.sync_all()?;
         fs::rename(new, &self.file)?;
         File::open(directory(&self.file))?.sync_all()
+    }
+}
+
+fn lock_within(lock: &File, patience: Duration) -> io::Result<()> {
+    let end = Instant::now() + patience;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= end => {
+                return Err(io::Error::from_raw_os_error(libc::EBUSY));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+        }
     }
 }
 

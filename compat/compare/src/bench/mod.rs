@@ -1,0 +1,137 @@
+//! The benchmark: how long a request takes from `msgsnd` to its answer, beside the least that it can
+//! take, which is starting the helper and waiting for it oneself.
+//!
+//! All subjects take turns within one run, so that what else the machine does hits all alike; what is
+//! worth reading is the ratio to the limit.
+
+pub mod chart;
+mod cost;
+mod helper;
+mod load;
+mod report;
+
+pub use report::{Figures, Report, Row, text};
+
+use crate::live::Daemon;
+use crate::ours::Ours;
+use crate::plan::Plan;
+use crate::stage::Stage;
+use cost::Processes;
+use load::{Caller, Limit, Load, Sample, Served};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The new kerneld.
+    pub new: PathBuf,
+    /// Clients at once.
+    pub clients: usize,
+    /// Requests of each workload and subject, in all rounds together.
+    pub requests: usize,
+    /// How often subjects take turns.
+    pub rounds: usize,
+    /// Delayed releases that wait in the last workload.
+    pub waiting: usize,
+    /// The helper; a do-nothing program if none.
+    pub helper: Option<PathBuf>,
+}
+
+/// A daemon that is measured.
+struct Bench {
+    name: &'static str,
+    // Before the stage: it is ended before its folder goes.
+    daemon: Ours,
+    _stage: Stage,
+    served: Served,
+    before: cost::Memory,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.daemon.clean_up();
+    }
+}
+
+/// Measures.
+///
+/// # Errors
+/// A sentence: a subject could not be started, or stopped answering.
+pub fn run(options: &Options) -> Result<Report, String> {
+    let folder = tempfile::tempdir().map_err(|error| format!("cannot make a folder: {error}"))?;
+    let helper = helper::path(options.helper.clone(), folder.path())?;
+    let ours = start("ours", options, &helper)?;
+    let laden = start("ours, delayed releases waiting", options, &helper)?;
+    let limit = Limit { helper };
+    let mut report = Report::new(options);
+    for load in [Load::Sequential, Load::DifferentNames, Load::OneName] {
+        report.add(load.name(), take_turns(options, load, &limit, &[&ours])?);
+    }
+    for number in 0..options.waiting {
+        laden.served.post_delayed_release(number)?;
+    }
+    report.add(Load::Waiting.name(), take_turns(options, Load::Waiting, &limit, &[&ours, &laden])?);
+    std::thread::sleep(Duration::from_secs(1));
+    report.memory = vec![ours.memory()?, laden.memory()?];
+    report.wake_ups = ours.processes()?.wake_ups(Duration::from_secs(3))?;
+    Ok(report)
+}
+
+fn start(name: &'static str, options: &Options, helper: &std::path::Path) -> Result<Bench, String> {
+    let stage = Stage::new(&Plan::default(), &[])?;
+    let words = ["delay=3600".to_owned()];
+    let mut daemon = Ours::new(&options.new, &words, "").with_modprobe(helper);
+    let started = daemon.start(&stage);
+    if started.is_err() {
+        daemon.clean_up();
+    }
+    let queue = started?;
+    let processes = Processes::below(daemon.pid().ok_or("the daemon is gone")?);
+    let before = processes.memory()?;
+    Ok(Bench { name, daemon, _stage: stage, served: Served { queue }, before })
+}
+
+impl Bench {
+    fn processes(&self) -> Result<Processes, String> {
+        Ok(Processes::below(self.daemon.pid().ok_or("the daemon is gone")?))
+    }
+
+    fn memory(&self) -> Result<(String, u64, u64), String> {
+        Ok((self.name.to_owned(), self.before.pss, self.processes()?.memory()?.pss))
+    }
+}
+
+/// One workload: round by round, each subject in turn.
+fn take_turns(
+    options: &Options,
+    load: Load,
+    limit: &Limit,
+    benches: &[&Bench],
+) -> Result<Vec<(String, Vec<Sample>)>, String> {
+    let mut samples: Vec<(String, Vec<Sample>)> = vec![("limit".to_owned(), Vec::new())];
+    samples.extend(benches.iter().map(|bench| (bench.name.to_owned(), Vec::new())));
+    let requests = options.requests.div_ceil(options.rounds).max(1);
+    for _ in 0..options.rounds {
+        samples[0].1.push(limited(options, load, limit, requests)?);
+        for (at, bench) in benches.iter().enumerate() {
+            let before = bench.processes()?.cpu()?;
+            let mut sample = measure(options, load, &bench.served, requests)?;
+            sample.cpu = bench.processes()?.cpu()?.saturating_sub(before);
+            samples[at + 1].1.push(sample);
+        }
+    }
+    Ok(samples)
+}
+
+fn limited(options: &Options, load: Load, limit: &Limit, requests: usize) -> Result<Sample, String> {
+    let before = cost::own_cpu()?;
+    let mut sample = measure(options, load, limit, requests)?;
+    sample.cpu = cost::own_cpu()?.saturating_sub(before);
+    Ok(sample)
+}
+
+fn measure(options: &Options, load: Load, caller: &impl Caller, requests: usize) -> Result<Sample, String> {
+    let clients = if load.is_sequential() { 1 } else { options.clients };
+    load::run(caller, clients, requests.div_ceil(clients), load == Load::OneName)
+}

@@ -1,0 +1,112 @@
+//! `differences.toml`: each intended difference between old and new, with its reason.
+#![forbid(unsafe_code)]
+
+use crate::pattern::Pattern;
+use serde::Deserialize;
+use std::path::Path;
+
+/// An intended difference.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// Its name, in letters, digits and hyphens.
+    pub id: String,
+    /// In which scenarios it may be seen.
+    pub scenario: Pattern,
+    /// In which cells.
+    pub what: Pattern,
+    /// What the old kerneld does. A `{name}` that is in both `old` and `new` stands for the same text.
+    pub old: Pattern,
+    /// What the new one does.
+    pub new: Pattern,
+    /// Why that is better, or cannot be otherwise.
+    pub why: String,
+    /// Whether it need not be seen every time: what the new one does there is left to chance.
+    #[serde(default)]
+    pub sometimes: bool,
+    /// Where more is said: a file of this project, with a heading after `#`.
+    pub docs: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    difference: Vec<Difference>,
+}
+
+impl Difference {
+    /// Whether it explains this cell.
+    pub fn explains(&self, scenario: &str, what: &str, old: &str, new: &str) -> bool {
+        if !self.scenario.matches(scenario) || !self.what.matches(what) {
+            return false;
+        }
+        match (self.old.bind(old), self.new.bind(new)) {
+            (Some(old), Some(new)) => {
+                old.iter().all(|(name, text)| new.get(name).is_none_or(|other| other == text))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Reads the differences.
+///
+/// # Errors
+/// A sentence with file, line and what is wrong there; two entries of one id.
+pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
+    let parsed: File = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text[..at.min(text.len())].matches('\n').count() + 1;
+        format!("{}:{line}: {}", file.display(), error.message())
+    })?;
+    let all = parsed.difference;
+    for (at, difference) in all.iter().enumerate() {
+        if all[..at].iter().any(|other| other.id == difference.id) {
+            return Err(format!("{}: two differences have the id {:?}", file.display(), difference.id));
+        }
+    }
+    Ok(all)
+}
+
+/// Reads the file of differences.
+///
+/// # Errors
+/// As [`parse`]; or when it cannot be read.
+pub fn load(file: &Path) -> Result<Vec<Difference>, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the differences {}: {error}", file.display()))?;
+    parse(&text, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &str = r#"
+        [[difference]]
+        id = "argv"
+        scenario = "load*"
+        what = "helper * argv"
+        old = "modprobe -k -s {name}"
+        new = "modprobe -q -- {name}"
+        why = "as kmod"
+        docs = "docs/behaviour.md"
+    "#;
+
+    #[test]
+    fn a_name_stands_for_the_same_on_both_sides() {
+        let all = parse(ENTRY, Path::new("d.toml")).unwrap();
+        let explains = |new| all[0].explains("load-a", "helper ppp argv", "modprobe -k -s ppp", new);
+        assert!(explains("modprobe -q -- ppp"));
+        assert!(!explains("modprobe -q -- slip"));
+        assert!(!all[0].explains("other", "helper ppp argv", "modprobe -k -s ppp", "modprobe -q -- ppp"));
+    }
+
+    #[test]
+    fn an_id_is_given_once_and_keys_are_known() {
+        assert!(parse(&ENTRY.repeat(2), Path::new("d.toml")).unwrap_err().contains("\"argv\""));
+        let error = parse(&ENTRY.replace("why", "because"), Path::new("d.toml")).unwrap_err();
+        assert!(error.starts_with("d.toml:"), "{error}");
+    }
+}

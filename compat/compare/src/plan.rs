@@ -1,0 +1,71 @@
+//! How helpers behave in a scenario: the rules by which the recorder plays modprobe and the others.
+#![forbid(unsafe_code)]
+
+use crate::pattern::Pattern;
+use serde::{Deserialize, Serialize};
+
+/// One rule: which helpers it is for, and what they do.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rule {
+    /// Which program: `modprobe`, `request-route`, `screenblanker`, `sh`; `*` stands for any text.
+    #[serde(default)]
+    pub program: Pattern,
+    /// What its last argument is (the module, the address, the shell command).
+    #[serde(default)]
+    pub text: Pattern,
+    /// Seconds that it takes.
+    #[serde(default)]
+    pub time: f64,
+    /// Its exit code, 0 to 255.
+    #[serde(default)]
+    pub exit: u8,
+    /// What it writes to standard output as it starts.
+    #[serde(default)]
+    pub output: String,
+    /// What it writes to standard output as it ends.
+    #[serde(default)]
+    pub late_output: String,
+    /// Its exit code when SIGQUIT comes; without one it dies of the signal.
+    #[serde(default)]
+    pub on_quit: Option<u8>,
+    /// The signal by which it ends itself, in place of `exit`.
+    #[serde(default)]
+    pub dies_of: Option<i32>,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Rule {
+            program: Pattern::default(),
+            text: Pattern::default(),
+            time: 0.0,
+            exit: 0,
+            output: String::new(),
+            late_output: String::new(),
+            on_quit: None,
+            dies_of: None,
+        }
+    }
+}
+
+impl Rule {
+    /// Milliseconds that it takes.
+    pub fn millis(&self) -> u64 {
+        (self.time * 1000.0) as u64
+    }
+}
+
+/// All rules of a scenario; the first that fits counts. A helper that none fits exits 0 at once.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Plan(pub Vec<Rule>);
+
+impl Plan {
+    /// What `program` does, called with these arguments (argv without argv[0]).
+    pub fn rule(&self, program: &str, args: &[String]) -> Rule {
+        let text = args.last().map_or("", String::as_str);
+        let fits = |rule: &&Rule| rule.program.matches(program) && rule.text.matches(text);
+        self.0.iter().find(fits).cloned().unwrap_or_default()
+    }
+}

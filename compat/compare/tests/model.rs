@@ -1,0 +1,91 @@
+//! The model of the old kerneld against the answers that the real one gave.
+
+use kerneld_compare::compare::compare;
+use kerneld_compare::{model_world, scenario};
+use kerneld_compat::wire::{Layout, Message};
+use serde::Deserialize;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Vectors {
+    answers: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    layout: String,
+    mtype: i64,
+    request_text: String,
+    note: String,
+    when: String,
+    status: i64,
+    answer_text: String,
+    answer_hex: Option<String>,
+}
+
+/// How the helper behaved that the real kerneld was recorded with.
+const HELPERS: &str = r#"
+    words = ["delay=2"]
+    limit = 9
+    helper = [
+        { program = "modprobe", text = "exit7", exit = 7 },
+        { program = "modprobe", text = "exit200", exit = 200 },
+        { program = "modprobe", text = "slow*", time = 2 },
+        { program = "sh", text = "echo hello; exit 3", output = "hello\n", exit = 3 },
+    ]
+"#;
+
+/// What happened before the request, as the vector's note tells.
+fn before(vector: &Vector) -> String {
+    match vector.note.as_str() {
+        "two messages of foreign types were waiting" => {
+            "[[step]]\npost = 300\n[[step]]\npost = 256\n".to_owned()
+        }
+        "while request_module slowjob runs" => format!(
+            "[[step]]\nask = \"job\"\ncommand = 2\ntext = \"slowjob\"\npid = 78\nlayout = {:?}\n",
+            vector.layout
+        ),
+        _ => String::new(),
+    }
+}
+
+fn answer_of_the_model(vector: &Vector) -> (String, String, String) {
+    let Vector { layout, mtype, request_text, .. } = vector;
+    let text = format!(
+        "about = \"\"\n{HELPERS}\n{}\n[[step]]\nask = \"a\"\ncommand = {mtype}\ntext = {request_text:?}\nlayout = {layout:?}\n",
+        before(vector)
+    );
+    let scenario = scenario::parse(&text, Path::new("vector.toml")).unwrap();
+    let seen = model_world::run(&scenario).unwrap();
+    let cells = compare("vector", &seen, &seen, &[]);
+    let cell = |what: &str| cells.iter().find(|cell| cell.what == what).unwrap().old.clone();
+    let lines = cells.iter().filter(|cell| cell.what.starts_with("answer a line"));
+    (cell("answer a"), cell("answer a time"), lines.map(|cell| cell.old.as_str()).collect())
+}
+
+#[test]
+fn the_model_gives_every_recorded_answer() {
+    let vectors: Vectors = serde_json::from_str(include_str!("../../tests/vectors/answers.json")).unwrap();
+    assert_eq!(vectors.answers.len(), 84);
+    for vector in &vectors.answers {
+        let name = format!("{} {} {:?} {}", vector.layout, vector.mtype, vector.request_text, vector.note);
+        let (status, when, text) = answer_of_the_model(vector);
+        assert_eq!(status, format!("status {}", vector.status), "{name}");
+        assert_eq!(when, vector.when.replace("about ", ""), "{name}");
+        assert_eq!(text, vector.answer_text.replace('\n', "\\n"), "{name}");
+    }
+}
+
+/// The header of the answers is the one that [`kerneld_compare::observe::Outcome::of`] demands: the
+/// request's own.
+#[test]
+fn recorded_answers_have_the_header_of_their_request() {
+    let vectors: Vectors = serde_json::from_str(include_str!("../../tests/vectors/answers.json")).unwrap();
+    for vector in vectors.answers.iter().filter(|vector| vector.answer_hex.is_some()) {
+        let layout: Layout = vector.layout.parse().unwrap();
+        let pid = if layout.has_pid() { 77 } else { 0 };
+        let answer = Message { layout, id: vector.status, pid, text: vector.answer_text.as_bytes() };
+        let hex: String = answer.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(Some(hex), vector.answer_hex);
+    }
+}

@@ -1,0 +1,37 @@
+//! Every scenario on the model of the old kerneld and on this one: a difference that
+//! `differences.toml` does not explain is a failure, and so is an explanation of nothing.
+
+use kerneld_compare::output::{Format, render};
+use kerneld_compare::subject::Subject;
+use kerneld_compare::suite::Suite;
+use kerneld_compare::{differences, recorder, scenario};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if recorder::called() {
+        return recorder::main();
+    }
+    compare().unwrap_or_else(|why| {
+        eprintln!("{why}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Arguments are parts of scenario names, as for other tests; options of the usual harness mean nothing here.
+fn compare() -> Result<ExitCode, String> {
+    let names: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let mut scenarios = scenario::load(Path::new("tests/scenarios"))?;
+    let all = scenarios.len();
+    scenarios.retain(|scenario| names.is_empty() || names.iter().any(|name| scenario.name.contains(name)));
+    let suite = Suite {
+        old: &Subject::Model,
+        new: &Subject::Ours(env!("CARGO_BIN_EXE_kerneld").into()),
+        differences: &differences::load(Path::new("tests/differences.toml"))?,
+        complete: scenarios.len() == all,
+        at_once: 12,
+    };
+    let report = suite.run(&scenarios);
+    print!("{}", render(&report, Format::Tap, false)?);
+    Ok(ExitCode::from(report.exit_status()))
+}
