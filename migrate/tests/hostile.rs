@@ -242,6 +242,7 @@ fn random_input_is_survived() {
         let root = root_with(&text);
         let planned = plan(root.path(), None);
         assert!(planned.account.lines().iter().all(|line| line.fate.is_some()), "{text:?}");
+        support::check_commands(&planned);
         for file in &planned.files {
             for line in &file.lines {
                 assert!(!line.text.contains(['\n', '\0']), "{text:?}");
