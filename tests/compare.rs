@@ -4,13 +4,13 @@
 use kerneld_compare::output::{Format, render};
 use kerneld_compare::subject::Subject;
 use kerneld_compare::suite::Suite;
-use kerneld_compare::{differences, recorder, scenario};
+use kerneld_compare::{differences, role, scenario};
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if recorder::called() {
-        return recorder::main();
+    if let Some(done) = role::played() {
+        return done;
     }
     compare().unwrap_or_else(|why| {
         eprintln!("{why}");

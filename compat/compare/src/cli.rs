@@ -67,7 +67,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 #[derive(Args)]
 struct Compare {
-    /// The old side: model
+    /// The old side: model, or a program that serves the channel, as kerneld itself
     #[arg(long, default_value = "model")]
     old: String,
     /// The new side: a kerneld of ours, or model [default: the kerneld beside this program]
@@ -151,7 +151,7 @@ fn compare(args: &Compare) -> Result<u8, String> {
 fn old(name: &str) -> Result<Subject, String> {
     match name {
         "model" => Ok(Subject::Model),
-        other => Err(format!("--old {other}: only the model so far")),
+        path => program(Path::new(path)).map(Subject::Old),
     }
 }
 

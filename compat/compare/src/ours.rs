@@ -82,7 +82,7 @@ impl Ours {
             .arg("--state-dir")
             .arg(stage.path("state"))
             .arg("--modprobe")
-            .arg(self.modprobe.clone().unwrap_or_else(|| stage.path("modprobe")))
+            .arg(self.modprobe.clone().unwrap_or_else(|| stage.sbin().join("modprobe")))
             .arg("--config")
             .arg(stage.path("kerneld.toml"))
             .args(&self.words)
@@ -117,7 +117,7 @@ impl Daemon for Ours {
         self.starts += 1;
         let log = stage.path(&format!("kerneld-{}.log", self.starts));
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", self.program.display());
-        let config = format!("{}{CONFIG}", self.config).replace("{dir}", &stage.dir().to_string_lossy());
+        let config = format!("{}{CONFIG}", self.config).replace("{dir}", &stage.sbin().to_string_lossy());
         fs::write(stage.path("kerneld.toml"), config).map_err(failed)?;
         let child = spawn(&mut self.command(stage, File::create(&log).map_err(failed)?)).map_err(failed)?;
         self.child = Some(child);
@@ -174,7 +174,7 @@ fn wait(child: &mut Child) -> Result<(), String> {
 }
 
 /// A key that no other queue here has: from the pid and a count.
-fn fresh_key() -> i32 {
+pub fn fresh_key() -> i32 {
     static NEXT: AtomicI32 = AtomicI32::new(0);
     let pid = std::process::id() as i32 & 0x3f_ffff;
     0x2000_0000 | pid << 7 | NEXT.fetch_add(1, Ordering::Relaxed) & 0x7f
