@@ -15,11 +15,12 @@ use kerneld_compat::journal::{Accepted, Journal, Started};
 use kerneld_compat::queue::Queue;
 use log::{info, warn};
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::{DirBuilder, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -147,6 +148,10 @@ fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec
 fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
     let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let owner = dir.metadata().map_err(failed)?.uid();
+    if owner != Uid::effective().as_raw() {
+        return Err(format!("the state directory {} belongs to user {owner}, not to us", dir.display()));
+    }
     let path = dir.join("pid");
     let file =
         File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;

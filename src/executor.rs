@@ -180,7 +180,7 @@ impl Executor {
 
     /// Takes orders, one at a time and in order, until one makes work that takes a while; `None` when
     /// there will be no more.
-    fn next_work(&self) -> Option<Work> {
+    fn next_work(&self) -> Option<Work<'_>> {
         let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match intake.receive() {
@@ -226,11 +226,11 @@ impl Executor {
     }
 
     /// Answers a request, with which nothing more is to be done.
-    fn answer(&self, waiter: Waiter, status: i32) -> Option<Work> {
+    fn answer(&self, waiter: Waiter, status: i32) -> Option<Work<'_>> {
         self.answer_text(waiter, status, &[])
     }
 
-    fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) -> Option<Work> {
+    fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) -> Option<Work<'_>> {
         let mut state = self.lock();
         state.outbox.answer(waiter.reply, status, text, Instant::now());
         self.rearm(state);

@@ -69,10 +69,14 @@ pub fn run(setup: &Setup) -> Result<(), String> {
 /// Ends this process as soon as the executor is gone, which holds the other end of standard input and
 /// never writes. (A parent-death signal would follow the thread that started us, not the process.)
 fn end_with_executor() {
-    std::thread::spawn(|| {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = tell.send(());
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(1);
     });
+    // A thread makes system calls as it starts that the filter, which comes next, would end us for.
+    let _ = told.recv();
 }
 
 /// Leaves a request that came just as the executor died to its successor.

@@ -2,12 +2,18 @@
 #![forbid(unsafe_code)]
 
 use crate::policy::Refusal;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 const MODPROBE: &str = "/proc/sys/kernel/modprobe";
 const DISABLED: &str = "/proc/sys/kernel/modules_disabled";
 const COMPILED_IN: &str = "/sbin/modprobe";
+
+/// Longest path that `kernel.modprobe` holds (`KMOD_PATH_LEN`, `kernel/module/kmod.c`).
+const PATH_LEN: usize = 256;
 
 /// The helper that the kernel itself would run now; `chosen` if the admin named one.
 ///
@@ -26,20 +32,30 @@ pub fn helper(chosen: Option<&Path>) -> Result<PathBuf, Refusal> {
 
 /// Whether this kernel takes and gives up no modules any more.
 pub fn modules_disabled() -> bool {
-    std::fs::read(DISABLED).is_ok_and(|value| value.starts_with(b"1"))
+    static FILE: OnceLock<Option<File>> = OnceLock::new();
+    matches!(setting(&FILE, DISABLED), Ok(Some(value)) if value.starts_with('1'))
 }
 
 fn named_by_kernel() -> Result<PathBuf, Refusal> {
-    let setting = match std::fs::read_to_string(MODPROBE) {
-        Ok(setting) => setting,
+    static FILE: OnceLock<Option<File>> = OnceLock::new();
+    match setting(&FILE, MODPROBE) {
         // A kernel without modules has no such file.
-        Err(error) if error.kind() == ErrorKind::NotFound => COMPILED_IN.to_owned(),
+        Ok(None) => Ok(COMPILED_IN.into()),
+        Ok(Some(value)) => parse(&value),
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
-            return Err(Refusal::new(errno, format!("cannot read {MODPROBE}: {error}")));
+            Err(Refusal::new(errno, format!("cannot read {MODPROBE}: {error}")))
         }
-    };
-    parse(&setting)
+    }
+}
+
+/// What a setting holds now; `None` on a kernel that has none of this name. The file stays open: each
+/// request reads it, and reading from the start gives the value of that moment.
+fn setting(file: &OnceLock<Option<File>>, path: &str) -> io::Result<Option<String>> {
+    let Some(file) = file.get_or_init(|| File::open(path).ok()) else { return Ok(None) };
+    let mut value = [0; PATH_LEN];
+    let len = file.read_at(&mut value, 0)?;
+    Ok(Some(String::from_utf8_lossy(&value[..len]).into_owned()))
 }
 
 /// The kernel resolves a relative path from its own working directory, `/`.
@@ -59,5 +75,18 @@ mod tests {
         assert_eq!(parse("\n").unwrap_err().errno, libc::ENOENT);
         assert_eq!(parse("/sbin/modprobe\n").unwrap(), Path::new("/sbin/modprobe"));
         assert_eq!(parse("bin/helper\n").unwrap(), Path::new("/bin/helper"));
+    }
+
+    #[test]
+    fn a_setting_is_read_anew_each_time() {
+        static FILE: OnceLock<Option<File>> = OnceLock::new();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        for value in ["/sbin/modprobe\n", "\n"] {
+            std::fs::write(path, value).unwrap();
+            assert_eq!(setting(&FILE, path).unwrap().as_deref(), Some(value));
+        }
+        static MISSING: OnceLock<Option<File>> = OnceLock::new();
+        assert_eq!(setting(&MISSING, "/proc/sys/kernel/no-such").unwrap(), None);
     }
 }

@@ -132,12 +132,9 @@ fn plan(common: &Common, roots: Vec<PathBuf>) -> Result<bool, String> {
         [] => {}
         [root] => request.root = root.clone(),
         roots => {
-            return fleet::plan(
-                &request,
-                roots,
-                matches!(common.format, Format::Json),
-                common.output.as_deref(),
-            );
+            let as_json = matches!(common.format, Format::Json);
+            let (text, all) = fleet::plan(&request, roots, as_json, common.output.as_deref())?;
+            return print(&text).map(|()| all);
         }
     }
     let plan = Plan::make(&request)?;

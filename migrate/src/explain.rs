@@ -6,11 +6,14 @@ use crate::account::LineId;
 use crate::modprobe::{Modprobe, Step};
 use crate::modules_conf::{CommandKind, End, ListKind};
 use crate::names::requests;
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::text::for_display;
 
 /// The explanation as a table with two columns.
 pub fn explain(plan: &Plan, name: &str) -> Result<String, String> {
+    if plan.target == Target::Modutils {
+        return Err("explain compares with kmod: use it with --target kmod".to_owned());
+    }
     let then = then(plan, name);
     let now = now(plan, name)?;
     let mut table = Table::new();
@@ -86,7 +89,7 @@ fn now(plan: &Plan, name: &str) -> Result<Vec<String>, String> {
     if !request.note.is_empty() {
         out.push(request.note.clone());
     }
-    let forms = request.all(name);
+    let forms = plan.meaning.forms(name);
     if let Some(kernel) = &plan.kernel {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         crate::verify::lay_out(plan, directory.path())?;

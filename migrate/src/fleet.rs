@@ -17,13 +17,14 @@ struct Outcome {
 }
 
 /// Plans for all roots. With `output`, each plan's files go to a folder of their own below it, beside a
-/// `plan.json`. Returns whether all could be planned.
+/// `plan.json`. Returns the text to print and whether all could be
+/// planned.
 pub fn plan(
     request: &Request,
     roots: &[PathBuf],
     as_json: bool,
     output: Option<&Path>,
-) -> Result<bool, String> {
+) -> Result<(String, bool), String> {
     let bar = ProgressBar::new(roots.len() as u64);
     bar.set_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} roots").expect("a constant that is right"),
@@ -34,8 +35,8 @@ pub fn plan(
         .enumerate()
         .map(|(index, root)| one(request, root, index, output))
         .collect();
-    print!("{}", if as_json { document(&outcomes) } else { table(&outcomes) });
-    Ok(outcomes.iter().all(|outcome| outcome.result.is_ok()))
+    let text = if as_json { document(&outcomes) } else { table(&outcomes) };
+    Ok((text, outcomes.iter().all(|outcome| outcome.result.is_ok())))
 }
 
 fn one(request: &Request, root: &Path, index: usize, output: Option<&Path>) -> Outcome {

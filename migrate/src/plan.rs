@@ -83,6 +83,7 @@ impl Plan {
             snippets::account_for(&root, config, &mut account)?;
         }
         let found = discover(&root, &mut account)?;
+        notes.extend(found.notes.iter().cloned());
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
                 let meaning = Meaning::of(&statements, &mut account);

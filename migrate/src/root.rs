@@ -158,6 +158,12 @@ impl Root {
         names
     }
 
+    /// Which file a path leads to: its device and inode.
+    pub fn identity(&self, path: &str) -> Option<(u64, u64)> {
+        let metadata = File::from(self.open_at(path, OFlag::O_PATH).ok()?).metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+
     /// Whether something exists at this path in the old system (as `access(F_OK)`, following links).
     pub fn exists(&self, path: &str) -> bool {
         if self.applied.as_ref().and_then(|manifest| manifest.original(path)) == Some(None) {

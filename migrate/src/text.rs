@@ -58,6 +58,11 @@ pub fn for_display(text: &str) -> String {
     shown
 }
 
+/// As [`for_display`], with line ends kept.
+pub fn lines_for_display(text: &str) -> String {
+    text.lines().map(for_display).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,7 +49,7 @@ impl Executor {
             } else if let Submitted::Start(id) = state.jobs.submit(Task::Unload(name), waiter, Instant::now())
             {
                 let executor = Arc::clone(self);
-                thread::spawn(move || executor.run(id));
+                thread::spawn(move || executor.begin(id).map(|run| executor.complete(run)));
             }
         }
     }

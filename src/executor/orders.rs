@@ -1,8 +1,9 @@
 //! What each order comes to.
 
+use super::runs::Run;
 use super::{Executor, State, set_log_level};
 use crate::action::{Action, Order, Task};
-use crate::jobs::{JobId, Submitted, Waiter};
+use crate::jobs::{Submitted, Waiter};
 use crate::policy::{self, ModuleName, PersistNumbers, Refusal};
 use crate::status::{flushable, render};
 use kerneld_compat::journal::Accepted;
@@ -20,9 +21,9 @@ use std::time::{Duration, Instant};
 const REMEMBERED: usize = 1000;
 
 /// What an order leaves to do that takes a while: done with the channel in other hands.
-pub(super) enum Work {
-    /// Run a job's helper.
-    Run(JobId),
+pub(super) enum Work<'a> {
+    /// See a job through whose helper has been started.
+    Run(Box<Run<'a>>),
     /// Read the persistent settings.
     GetPersist(Vec<u8>, Waiter),
     /// Change the persistent settings, down to the disk.
@@ -31,7 +32,7 @@ pub(super) enum Work {
 
 impl Executor {
     /// Writes an order down and begins with it.
-    pub(super) fn accept(&self, Order { reply, command, text, verdict }: Order) -> Option<Work> {
+    pub(super) fn accept(&self, Order { reply, command, text, verdict }: Order) -> Option<Work<'_>> {
         let sender = Sender::find(&reply, self.last_sender());
         let request = self.journal.accepted(command, &text, reply, sender);
         let waiter = Waiter { request, reply };
@@ -44,7 +45,7 @@ impl Executor {
     /// The rest of it.
     pub(super) fn carry_out(&self, work: Work) {
         match work {
-            Work::Run(job) => self.run(job),
+            Work::Run(run) => self.complete(*run),
             Work::GetPersist(text, waiter) => self.get_persist(&text, waiter),
             Work::SetPersist(text, waiter) => self.set_persist(&text, waiter),
         }
@@ -58,15 +59,12 @@ impl Executor {
             let request =
                 Request { command: accepted.command(), text: &accepted.text.0, reply: accepted.reply };
             info!("{} '{}' is left from before: taken up again", request.command, accepted.text);
-            let work = match policy::judge(&request, PersistNumbers { get: 0, set: 0 }) {
+            match policy::judge(&request, PersistNumbers { get: 0, set: 0 }) {
                 Ok(action @ (Action::Load(_) | Action::Unload(_) | Action::UnloadLater(_))) => {
-                    self.act(action, waiter)
+                    let executor = Arc::clone(self);
+                    thread::spawn(move || executor.act(action, waiter).map(|work| executor.carry_out(work)));
                 }
-                _ => self.answer(waiter, -libc::EINTR),
-            };
-            if let Some(work) = work {
-                let executor = Arc::clone(self);
-                thread::spawn(move || executor.carry_out(work));
+                _ => drop(self.answer(waiter, -libc::EINTR)),
             }
         }
     }
@@ -77,7 +75,12 @@ impl Executor {
         (sender.cast_unsigned() != std::process::id()).then_some(sender)
     }
 
-    fn act(&self, action: Action, waiter: Waiter) -> Option<Work> {
+    fn act(&self, action: Action, waiter: Waiter) -> Option<Work<'_>> {
+        if let Action::Load(name) | Action::Unload(name) | Action::UnloadLater(name) = &action
+            && let Err(refusal) = self.settings().rules.allows(name)
+        {
+            return self.refuse(&refusal, waiter);
+        }
         match action {
             Action::Load(name) => self.submit(Task::Load(name), waiter),
             Action::Unload(name) => self.release(name, waiter),
@@ -97,12 +100,12 @@ impl Executor {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal, waiter: Waiter) -> Option<Work> {
+    fn refuse(&self, refusal: &Refusal, waiter: Waiter) -> Option<Work<'_>> {
         warn!("refused: {refusal}");
         self.answer(waiter, -refusal.errno)
     }
 
-    fn release(&self, name: ModuleName, waiter: Waiter) -> Option<Work> {
+    fn release(&self, name: ModuleName, waiter: Waiter) -> Option<Work<'_>> {
         if self.lock().switches.keep {
             debug!("release of {name}: ignored, keep is set");
             return self.answer(waiter, 0);
@@ -110,7 +113,7 @@ impl Executor {
         self.submit(Task::Unload(name), waiter)
     }
 
-    fn release_later(&self, name: ModuleName, waiter: Waiter) -> Option<Work> {
+    fn release_later(&self, name: ModuleName, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         if state.stopping {
             self.settle(&mut state, waiter, -libc::ENODEV);
@@ -129,7 +132,7 @@ impl Executor {
     }
 
     /// Those whose release is cancelled are answered 0, as is the one who cancels.
-    fn cancel(&self, name: &ModuleName, waiter: Waiter) -> Option<Work> {
+    fn cancel(&self, name: &ModuleName, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         for delayed in state.delays.cancel(name) {
             debug!("release of {name} is cancelled");
@@ -140,7 +143,7 @@ impl Executor {
         None
     }
 
-    fn route(&self, address: IpAddr, waiter: Waiter) -> Option<Work> {
+    fn route(&self, address: IpAddr, waiter: Waiter) -> Option<Work<'_>> {
         if self.settings().route_helper.is_none() {
             debug!("no helper for a route to {address}");
             return self.answer(waiter, 0);
@@ -149,7 +152,7 @@ impl Executor {
     }
 
     /// The blanker's exit answers the request that ended it.
-    fn unblank(&self, waiter: Waiter) -> Option<Work> {
+    fn unblank(&self, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         let Some((job, blanker)) = state.blanker.clone() else {
             self.settle(&mut state, waiter, 1);
@@ -161,7 +164,7 @@ impl Executor {
         None
     }
 
-    fn system(&self, text: &[u8], waiter: Waiter) -> Option<Work> {
+    fn system(&self, text: &[u8], waiter: Waiter) -> Option<Work<'_>> {
         let text = String::from_utf8_lossy(text).into_owned();
         if self.settings().system_command(&text).is_none() {
             if self.lock().first_refusal_of(&text) {
@@ -194,7 +197,7 @@ impl Executor {
         };
     }
 
-    pub(super) fn submit(&self, task: Task, waiter: Waiter) -> Option<Work> {
+    pub(super) fn submit(&self, task: Task, waiter: Waiter) -> Option<Work<'_>> {
         debug!("{task} from pid {}", waiter.reply.pid);
         let mut state = self.lock();
         if state.stopping {
@@ -205,14 +208,17 @@ impl Executor {
             self.postpone_sweep(&mut state);
         }
         match state.jobs.submit(task, waiter, Instant::now()) {
-            Submitted::Start(id) => return Some(Work::Run(id)),
+            Submitted::Start(id) => {
+                drop(state);
+                return self.begin(id).map(|run| Work::Run(Box::new(run)));
+            }
             Submitted::Joined => {}
             Submitted::Waits => self.rearm(state),
         }
         None
     }
 
-    fn tell_status(&self, words: &str, waiter: Waiter) -> Option<Work> {
+    fn tell_status(&self, words: &str, waiter: Waiter) -> Option<Work<'_>> {
         let mut state = self.lock();
         let mut flushed = None;
         for word in words.split_whitespace() {

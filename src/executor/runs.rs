@@ -9,24 +9,52 @@ use crate::kmod;
 use crate::policy::{ModuleName, Refusal};
 use crate::settings::Settings;
 use log::{debug, info, warn};
+use std::sync::Arc;
 use std::time::Instant;
 
+/// A job whose helper has been started, or could not be.
+pub(super) struct Run<'a> {
+    id: JobId,
+    job: Job,
+    upkeep: Upkeep<'a>,
+    helper: Result<(Running, Instant), Outcome>,
+}
+
 impl Executor {
-    /// Runs a job and then those that waited for its place.
-    pub(super) fn run(&self, first: JobId) {
-        let mut next = Some(first);
-        while let Some(id) = next {
-            let Some(job) = self.lock().jobs.get(id).cloned() else { return };
-            let settings = self.settings();
-            let upkeep = Upkeep::before(self, &job.task, &settings);
-            let outcome = self.run_helper(id, &job, &settings);
-            upkeep.before_answer(outcome.status);
-            next = self.finish(id, &outcome);
-            upkeep.after_answer();
+    /// Starts a job's helper.
+    pub(super) fn begin(&self, id: JobId) -> Option<Run<'_>> {
+        let job = self.lock().jobs.get(id).cloned()?;
+        let settings = self.settings();
+        let upkeep = Upkeep::before(self, &job.task, Arc::clone(&settings));
+        let helper = self.start_helper(id, &job, &settings).map(|running| (running, Instant::now()));
+        Some(Run { id, job, upkeep, helper })
+    }
+
+    /// Sees a job through, and then those that waited for its place.
+    pub(super) fn complete(&self, run: Run) {
+        let mut next = self.finish(run);
+        while let Some(run) = next.and_then(|id| self.begin(id)) {
+            next = self.finish(run);
         }
     }
 
-    fn finish(&self, id: JobId, outcome: &Outcome) -> Option<JobId> {
+    /// Waits for the helper and answers; the job that may start in this one's place.
+    fn finish(&self, Run { id, job, upkeep, helper }: Run) -> Option<JobId> {
+        let outcome = helper.map_or_else(
+            |outcome| outcome,
+            |(running, start)| {
+                let outcome = running.wait();
+                self.journal.ended(job.number(), outcome.status, start.elapsed());
+                outcome
+            },
+        );
+        upkeep.before_answer(outcome.status);
+        let next = self.answer_job(id, &outcome);
+        upkeep.after_answer();
+        next
+    }
+
+    fn answer_job(&self, id: JobId, outcome: &Outcome) -> Option<JobId> {
         let mut state = self.lock();
         state.blanker.take_if(|(job, _)| *job == id);
         let (job, waiting) = state.jobs.finish(id);
@@ -41,35 +69,24 @@ impl Executor {
         waiting
     }
 
-    /// Runs a job's helper to its end.
-    fn run_helper(&self, id: JobId, job: &Job, settings: &Settings) -> Outcome {
+    fn start_helper(&self, id: JobId, job: &Job, settings: &Settings) -> Result<Running, Outcome> {
         let task = &job.task;
-        let helper = match helper_for(task, settings, job.trigger()) {
-            Ok(helper) => helper,
-            Err(refusal) => {
-                warn!("{task}: {refusal}");
-                return (-refusal.errno).into();
-            }
-        };
+        let helper = helper_for(task, settings, job.trigger()).map_err(|refusal| {
+            warn!("{task}: {refusal}");
+            Outcome::from(-refusal.errno)
+        })?;
         if settings.dry_run {
             info!("would run {helper}");
-            return 0.into();
+            return Err(0.into());
         }
         debug!("{task}: running {helper}");
-        match self.spawn(&helper) {
-            Ok(running) => {
-                self.note_start(id, task, &running);
-                self.journal.began(job.number(), helper.argv(), helper.trigger, running.pid());
-                let start = Instant::now();
-                let outcome = running.wait();
-                self.journal.ended(job.number(), outcome.status, start.elapsed());
-                outcome
-            }
-            Err(errno) => {
-                warn!("cannot run {}: {}", helper.path.display(), std::io::Error::from_raw_os_error(errno));
-                (-errno).into()
-            }
-        }
+        let running = self.spawn(&helper).map_err(|errno| {
+            warn!("cannot run {}: {}", helper.path.display(), std::io::Error::from_raw_os_error(errno));
+            Outcome::from(-errno)
+        })?;
+        self.note_start(id, task, &running);
+        self.journal.began(job.number(), helper.argv(), helper.trigger, running.pid());
+        Ok(running)
     }
 
     fn spawn(&self, helper: &Helper) -> Result<Running, i32> {
@@ -115,7 +132,6 @@ fn modprobe(
     settings: &Settings,
     trigger: Option<i16>,
 ) -> Result<Helper, Refusal> {
-    settings.rules.allows(name)?;
     let path = kmod::helper(settings.modprobe.as_deref())?;
     Ok(Helper { path, args: modprobe_args(name, unload), trigger, watch: Watch::Nothing })
 }

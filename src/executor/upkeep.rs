@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 /// A helper that loads or unloads, seen from before its start to after its answer.
 pub(super) struct Upkeep<'a> {
     executor: &'a Executor,
-    settings: &'a Settings,
+    settings: Arc<Settings>,
     loading: Option<Loading<'a>>,
 }
 
 /// A module being loaded.
 struct Loading<'a> {
-    name: &'a ModuleName,
+    name: ModuleName,
     /// What was loaded before.
     watch: Option<Watch<'a>>,
     /// Modules with settings to put back that were not loaded.
@@ -34,13 +34,13 @@ struct Loading<'a> {
 
 impl<'a> Upkeep<'a> {
     /// What has to be noted before the helper runs. On a kernel without modules there is nothing.
-    pub(super) fn before(executor: &'a Executor, task: &'a Task, settings: &'a Settings) -> Self {
+    pub(super) fn before(executor: &'a Executor, task: &Task, settings: Arc<Settings>) -> Self {
         let loading = match task {
             _ if settings.dry_run => None,
             Task::Load(name) => {
                 let _no_sweep = executor.sweeping.read().unwrap_or_else(PoisonError::into_inner);
                 let watch = Watch::start(executor.ours.kernel()).ok();
-                Some(Loading { name, watch, absent: settings.drivers().absent(), _no_sweep })
+                Some(Loading { name: name.clone(), watch, absent: settings.drivers().absent(), _no_sweep })
             }
             Task::Unload(name) => {
                 complain(settings.drivers().save(name.as_str()));
@@ -62,7 +62,7 @@ impl<'a> Upkeep<'a> {
     pub(super) fn after_answer(self) {
         let Some(Loading { name, watch: Some(watch), .. }) = &self.loading else { return };
         let adopted = watch.arrivals().map_err(|error| error.to_string()).and_then(|mut arrivals| {
-            self.executor.restrict(name, self.settings, &mut arrivals)?;
+            self.executor.restrict(name, &self.settings, &mut arrivals)?;
             debug!("came in through us: {:?}", arrivals.keys());
             self.executor.ours.adopt(arrivals)
         });

@@ -12,3 +12,4 @@ mod persist;
 mod requests;
 mod support;
 mod trace;
+mod watch;

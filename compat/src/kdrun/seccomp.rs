@@ -153,6 +153,15 @@ impl Listener {
         }
     }
 
+    /// Whether the call's thread still sleeps in it, and was not killed.
+    pub(super) fn still_waits(&self, call: &Call) -> bool {
+        // SAFETY: the kernel only reads the id.
+        let valid = unsafe {
+            libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const call.id)
+        };
+        Errno::result(valid) != Err(Errno::ENOENT)
+    }
+
     /// Ends the call with a queue id or an errno. No error when the caller has gone in the
     /// meantime: then there is nobody to tell.
     ///

@@ -42,11 +42,10 @@ pub(super) fn serve(listener: &Listener, options: &Options) -> Result<(), Errno>
 fn settle(listener: &Listener, options: &Options, one: Waiting) -> Result<Option<Waiting>, Errno> {
     let verdict = admit(options.channel, one.call.thread);
     if verdict == Verdict::NoDaemon && Instant::now() < one.until {
-        return Ok(Some(one));
+        return Ok(listener.still_waits(&one.call).then_some(one));
     }
     // The caller sleeps in its call from before the verdict until here, or the answer finds nobody:
-    // so the thread that the verdict looked at is the thread that gets it, and no
-    // SECCOMP_IOCTL_NOTIF_ID_VALID is needed.
+    // so the thread that the verdict looked at is the thread that gets it.
     listener.answer(&one.call, verdict.result())?;
     say(options, format_args!("thread {}: {verdict}", one.call.thread));
     Ok(None)

@@ -1,5 +1,6 @@
 //! Whatever is killed, forked or restarted: no hang, no orphan, the right exit codes.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
@@ -7,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::daemon::{Daemon, text, wait_until};
-use crate::support::{Asker, Place, in_msgget};
+use crate::support::{Asker, Place, asleep, in_msgget};
 
 #[test]
 fn fifty_children_that_all_ask_are_all_answered() {
@@ -61,6 +62,26 @@ fn a_program_killed_in_its_call_leaves_no_supervisor() {
     in_msgget(child.id());
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
+    place.all_supervisors_end();
+}
+
+/// Nobody waits any more, so the supervisor looks for no daemon either, though a program lives on.
+#[test]
+fn a_program_killed_in_its_call_is_forgotten() {
+    let place = Place::new();
+    let Some(client) = place.plain_client() else { return };
+    let script = "$0 open libc & echo $!; read word";
+    let mut kdrun = place.kdrun();
+    let kdrun = kdrun.args(["--wait", "600", "/bin/sh", "-c", script]).arg(client);
+    let mut child = kdrun.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let caller: i32 = line.trim().parse().unwrap();
+    in_msgget(caller as u32);
+    kill(Pid::from_raw(caller), Signal::SIGKILL).unwrap();
+    asleep(place.supervisors()[0]);
+    drop(child.stdin.take());
+    child.wait().unwrap();
     place.all_supervisors_end();
 }
 

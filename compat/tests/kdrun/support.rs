@@ -6,6 +6,9 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 
+use std::thread;
+use std::time::Duration;
+
 use nix::unistd::geteuid;
 
 use crate::c::{CC, Compiler};
@@ -103,6 +106,21 @@ pub fn in_msgget(pid: u32) {
     wait_until("the program asks", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("our own child");
         stat.contains(" (client") && stat.contains(") S ")
+    });
+}
+
+/// How often a process was put to sleep or interrupted (proc_pid_status(5)).
+pub fn wake_ups(pid: i32) -> Vec<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect()
+}
+
+/// Waits until the process has slept through a time in which a busy one would have woken up.
+pub fn asleep(pid: i32) {
+    wait_until("the process sleeps", || {
+        let before = wake_ups(pid);
+        thread::sleep(Duration::from_millis(300));
+        before == wake_ups(pid)
     });
 }
 

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use nix::pty::openpty;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal, sigprocmask};
 use nix::unistd::Pid;
 
 use crate::c::CC;
-use crate::daemon::{text, wait_until};
-use crate::support::{Asker, Place};
+use crate::daemon::text;
+use crate::support::{Asker, Place, asleep, wake_ups};
 
 const SHELL: &str = "/bin/sh";
 
@@ -204,11 +203,7 @@ fn the_supervisor_sleeps_while_the_program_runs() {
     let mut asker = Asker::start(place.kdrun().arg(client));
     asker.ask("open");
     let supervisor = place.supervisors()[0];
-    wait_until("it sleeps", || {
-        let before = wake_ups(supervisor);
-        std::thread::sleep(Duration::from_millis(100));
-        before == wake_ups(supervisor)
-    });
+    asleep(supervisor);
     let before = wake_ups(supervisor);
     for _ in 0..1_000 {
         asker.ask("ordinary");
@@ -217,10 +212,4 @@ fn the_supervisor_sleeps_while_the_program_runs() {
     asker.ask("open");
     assert_ne!(wake_ups(supervisor), before);
     assert!(asker.end().success());
-}
-
-/// How often a process was put to sleep or interrupted (proc_pid_status(5)).
-fn wake_ups(pid: i32) -> Vec<String> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect()
 }

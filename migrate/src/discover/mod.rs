@@ -6,6 +6,7 @@ mod settings;
 
 pub use crontab::ROOTS as CRONTABS;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::account::{Account, LineId};
@@ -90,6 +91,8 @@ pub struct Found {
     pub blanker: bool,
     /// A `persist.gdbm`, as a path below the root.
     pub persist: Option<String>,
+    /// Scripts that could not be read, and why.
+    pub notes: Vec<String>,
 }
 
 impl Found {
@@ -107,7 +110,9 @@ impl Found {
 pub fn discover(root: &Root, account: &mut Account) -> Result<Found, String> {
     let mut found = Found::default();
     for path in scripts(root) {
-        script::read(root, &path, account, &mut found)?;
+        if let Err(why) = script::read(root, &path, account, &mut found) {
+            found.notes.push(why);
+        }
     }
     settings::inittab(root, account, &mut found)?;
     settings::rc_config(root, account, &mut found)?;
@@ -123,27 +128,22 @@ pub fn discover(root: &Root, account: &mut Account) -> Result<Found, String> {
     Ok(found)
 }
 
-/// The start-up scripts of the distributions of that time.
+/// The start-up scripts of the distributions of that time, each file once: many are linked to from elsewhere.
 fn scripts(root: &Root) -> Vec<String> {
-    let mut paths = Vec::new();
     let is_backup = |name: &str| {
         name.ends_with('~') || name.ends_with(".orig") || name.contains(".dpkg-") || name.contains(".rpm")
     };
-    for name in root.list("/etc/rc.d").into_iter().filter(|name| name.starts_with("rc.")) {
-        let path = format!("/etc/rc.d/{name}");
-        if !is_backup(&name) && root.list(&path).is_empty() {
-            paths.push(path);
-        }
-    }
+    let rc = root.list("/etc/rc.d").into_iter().filter(|name| name.starts_with("rc."));
+    let mut paths: Vec<String> = rc.map(|name| format!("/etc/rc.d/{name}")).collect();
     for folder in ["/etc/rc.d/init.d", "/etc/init.d", "/sbin/init.d", "/etc/rc.boot"] {
-        for name in root.list(folder).into_iter().filter(|name| !is_backup(name)) {
-            let path = format!("{folder}/{name}");
-            if root.list(&path).is_empty() && !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
+        paths.extend(root.list(folder).into_iter().map(|name| format!("{folder}/{name}")));
     }
     paths.push("/etc/rc.local".to_owned());
+    let mut seen = HashSet::new();
+    paths.retain(|path| {
+        let is_folder = !root.list(path).is_empty();
+        !is_backup(path) && !is_folder && root.identity(path).is_some_and(|file| seen.insert(file))
+    });
     paths
 }
 

@@ -1,6 +1,8 @@
 //! What takes the place of the daemon's start: kernel.modprobe, modules-load.d, the sweep over unused modules,
 //! and the settings that only a kerneld of today can serve.
 
+use std::collections::HashMap;
+
 use super::commands::{AUTOCLEAN, Member};
 use super::kmod::Writer;
 use super::{OutputFile, OutputLine, comment, options};
@@ -30,6 +32,7 @@ impl Writer<'_> {
     /// Lines of modules-load.d; options given on the old command line count most, so they come last.
     pub(super) fn boot(&mut self, loaded: &[Loaded]) -> Vec<OutputLine> {
         let mut lines: Vec<OutputLine> = Vec::new();
+        let mut place: HashMap<String, usize> = HashMap::new();
         for module in loaded {
             match self.member(&module.name) {
                 Member::Name(today) if self.kernel.is_some_and(|kernel| kernel.is_builtin(&today)) => {
@@ -38,9 +41,12 @@ impl Writer<'_> {
                 Member::Name(today) => {
                     self.boot_options(module, &today);
                     self.account.rewritten(module.line, "");
-                    match lines.iter_mut().find(|line| line.text == today) {
-                        Some(line) => line.from.push(module.line),
-                        None => lines.push(OutputLine { text: today, from: vec![module.line] }),
+                    match place.get(&today) {
+                        Some(index) => lines[*index].from.push(module.line),
+                        None => {
+                            place.insert(today.clone(), lines.len());
+                            lines.push(OutputLine { text: today, from: vec![module.line] });
+                        }
                     }
                 }
                 Member::Off => {

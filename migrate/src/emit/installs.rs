@@ -6,7 +6,7 @@ use super::{OutputLine, options};
 use crate::account::LineId;
 use crate::modules_conf::{CommandKind, End, Resolved};
 use crate::names::modules::Today;
-use crate::names::{canonical, requests};
+use crate::names::{canonical, is_plain};
 
 impl Writer<'_> {
     /// An alias with commands of its own: an install line that loads the module unless it is there.
@@ -19,6 +19,7 @@ impl Writer<'_> {
         lines: &[LineId],
         from: &[LineId],
     ) {
+        self.note_missing(&resolved.chain);
         let mut from = from.to_vec();
         for name in &resolved.chain {
             from.extend(self.lines_of(name));
@@ -45,7 +46,7 @@ impl Writer<'_> {
         let base = self.virtual_name(name);
         self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", canonical(today)), &from);
         self.rewritten(lines, "");
-        for form in requests::today(name).all(name) {
+        for form in self.meaning.forms(name) {
             self.alias(&form, &base, &from);
         }
         self.remove_commands(&base, today, &resolved.chain);
@@ -141,6 +142,7 @@ impl Writer<'_> {
                 Today::Gone { why } | Today::Absent { why, .. } => {
                     Member::Missing(format!("{module} is {}", reason(&why)))
                 }
+                Today::Unknown if !is_plain(module) => Member::Missing("that is no module's name".to_owned()),
                 Today::Unknown if self.kernel.is_some() => {
                     Member::Missing(format!("{module} is not in the kernel at hand"))
                 }

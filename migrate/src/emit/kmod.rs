@@ -9,7 +9,7 @@ use crate::account::{Account, LineId};
 use crate::kernel::Kernel;
 use crate::modules_conf::{End, ListKind, Meaning, Resolved};
 use crate::names::modules::{self, Today};
-use crate::names::{canonical, requests};
+use crate::names::{canonical, is_plain, requests};
 
 /// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
 pub const OFF: &str = "kerneld_migrated_off";
@@ -124,6 +124,12 @@ impl<'a> Writer<'a> {
         {
             return Err(format!("kmod cannot be given the name {}", crate::text::for_display(name)));
         }
+        if self.meaning.has_minors(name) && !requests::today(name).today.is_empty() {
+            return Err(format!(
+                "{name} stands beside names with a minor number: kmod would load the modules of both, so write which \
+                 minors you mean"
+            ));
+        }
         let key = canonical(name);
         if let Some(other) = self.taken.get(&key).filter(|other| *other != name) {
             return Err(format!(
@@ -153,7 +159,7 @@ impl<'a> Writer<'a> {
             End::List(kind, list) if list == name => self.probe(*kind, name, lines),
             End::List(_, list) => {
                 let base = self.virtual_name(list);
-                for form in requests::today(name).all(name) {
+                for form in self.meaning.forms(name) {
                     self.alias(&form, &base, &from);
                 }
                 self.rewritten(lines, &note);
@@ -175,6 +181,9 @@ impl<'a> Writer<'a> {
         match self.today_for(name, module) {
             Today::Gone { why } | Today::Absent { why, .. } => {
                 self.left_out(lines, &format!("{module} is {}", reason(&why)))
+            }
+            Today::Unknown if !is_plain(module) => {
+                self.refuse(lines, &format!("{} is no module's name", crate::text::for_display(module)));
             }
             Today::Unknown if self.kernel.is_some() => {
                 let release = &self.kernel.expect("is some").release;
@@ -210,11 +219,14 @@ impl<'a> Writer<'a> {
         (lines, from): (&[LineId], &[LineId]),
     ) {
         let request = requests::today(name);
+        if is_alias {
+            self.other_names(module, &resolved.chain);
+        }
         if virtual_alias {
             self.virtual_alias(name, module, today, resolved, lines, from);
         } else if is_alias {
             let words = self.meaning.alias_options(&resolved.chain);
-            for form in request.all(name) {
+            for form in self.meaning.forms(name) {
                 if self.alias(&form, today, from) {
                     self.options_line(&form, module, words.clone(), true);
                 }
@@ -224,7 +236,6 @@ impl<'a> Writer<'a> {
         }
         if is_alias {
             self.rewritten(lines, &request.note);
-            self.other_names(module, resolved);
         }
     }
 
@@ -264,7 +275,12 @@ impl<'a> Writer<'a> {
 
     /// The name under which an install line for `name` can stand: itself, unless a module has that name.
     pub(super) fn virtual_name(&self, name: &str) -> String {
-        if self.is_module(name) { format!("kerneld_migrated_{}", canonical(name)) } else { name.to_owned() }
+        if self.is_module(name) || !is_plain(name) {
+            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            format!("kerneld_migrated_{}", name.chars().map(plain).collect::<String>())
+        } else {
+            name.to_owned()
+        }
     }
 
     pub(super) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
@@ -273,8 +289,8 @@ impl<'a> Writer<'a> {
     }
 
     fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
-        for form in requests::today(name).all(name) {
-            if form.ends_with("-*") || self.is_module(&form) {
+        for form in self.meaning.forms(name) {
+            if form.ends_with("-*") || self.virtual_name(&form) != form {
                 self.alias(&form, OFF, from);
                 self.off.extend_from_slice(from);
             } else {
@@ -306,7 +322,7 @@ impl<'a> Writer<'a> {
     ) {
         let actions = self.has_actions(name) || resolved.chain.iter().any(|name| self.has_actions(name));
         if !resolved.chain.is_empty() && !actions {
-            for form in requests::today(name).all(name) {
+            for form in self.meaning.forms(name) {
                 self.alias(&form, today, from);
             }
         }
@@ -344,11 +360,11 @@ impl<'a> Writer<'a> {
         if !self.is_module(name) {
             self.alias(name, today, lines);
         }
+        self.other_names(name, &[name.to_owned()]);
         let words = self.meaning.module_options(name);
         self.options_line(today, name, words, false);
         self.load_commands(name, today);
         self.remove_commands(name, today, &[name.to_owned()]);
-        self.other_names(name, &Resolved { chain: vec![name.to_owned()], end: End::Loop, lines: Vec::new() });
     }
 }
 

@@ -1,5 +1,7 @@
 //! probe, probeall, above and below for kmod.
 
+use std::collections::HashSet;
+
 use super::OutputLine;
 use super::commands::{MODPROBE, Member};
 use super::kmod::Writer;
@@ -13,11 +15,15 @@ impl Writer<'_> {
         let members = self.meaning.members(kind, name).to_vec();
         let from: Vec<LineId> = members.iter().map(|member| member.line).collect();
         let mut names = Vec::new();
+        let mut seen = HashSet::new();
         let mut off = false;
         for member in &members {
             match self.member(&member.text) {
-                Member::Name(today) if names.contains(&today) => {}
-                Member::Name(today) => names.push(today),
+                Member::Name(today) => {
+                    if seen.insert(today.clone()) {
+                        names.push(today);
+                    }
+                }
                 Member::Off => off = true,
                 Member::Missing(why) => {
                     self.account.note(member.line, format!("without {}: {why}", member.text))
@@ -34,7 +40,7 @@ impl Writer<'_> {
         let base = self.virtual_name(name);
         let body = if kind == ListKind::Probe { probe(&names, off) } else { probeall(&names, off) };
         self.install(&base, &body, &dedup(from.clone()));
-        for form in requests::today(name).all(name) {
+        for form in self.meaning.forms(name) {
             self.alias(&form, &base, &dedup(from.clone()));
         }
         let note = requests::today(name).note;
@@ -63,6 +69,7 @@ impl Writer<'_> {
             }
             return;
         }
+        self.note_missing(&names);
         let mut from = commands;
         from.extend(lists);
         from = dedup(from);
@@ -86,6 +93,7 @@ impl Writer<'_> {
 
     fn softdep(&mut self, name: &str, today: &str, from: &[LineId]) {
         let names = [name.to_owned()];
+        self.note_missing(&names);
         let (below, above) = match self.beside(&names) {
             Ok(lists) => lists,
             Err((line, why)) => return self.account.needs_attention(line, why),
@@ -106,15 +114,31 @@ impl Writer<'_> {
         self.out.softdeps.push(OutputLine { text, from: from.to_vec() });
     }
 
+    /// Says which modules below and above some names cannot be loaded any more.
+    pub(super) fn note_missing(&mut self, names: &[String]) {
+        let meaning = self.meaning;
+        for kind in [ListKind::Below, ListKind::Above] {
+            for member in names.iter().flat_map(|name| meaning.members(kind, name)) {
+                if let Member::Missing(why) = self.member(&member.text) {
+                    self.account.note(member.line, format!("without {}: {why}", member.text));
+                }
+            }
+        }
+    }
+
     /// The modules below and above some names, as they are called today.
     #[allow(clippy::type_complexity)]
     pub(super) fn beside(&self, names: &[String]) -> Result<(Vec<String>, Vec<String>), (LineId, String)> {
         let list = |kind: ListKind| {
             let mut found = Vec::new();
+            let mut seen = HashSet::new();
             for member in names.iter().flat_map(|name| self.meaning.members(kind, name)) {
                 match self.member(&member.text) {
-                    Member::Name(today) if found.contains(&today) => {}
-                    Member::Name(today) => found.push(today),
+                    Member::Name(today) => {
+                        if seen.insert(today.clone()) {
+                            found.push(today);
+                        }
+                    }
                     Member::Off => {
                         let why =
                             format!("{} is off, and that made modutils drop the whole request", member.text);

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::OutputLine;
 use super::kmod::{Writer, pattern};
-use crate::modules_conf::{End, Given, Meaning, Resolved};
+use crate::account::Fate;
+use crate::modules_conf::{End, Given, Meaning};
 use crate::names::parameters::{self, Parameter};
 
 /// The words of one `options` line and what was said about each.
@@ -76,16 +77,21 @@ impl Writer<'_> {
     }
 
     pub(super) fn options_words(&mut self, key: &str, words: Vec<Given>, of_alias: bool) {
+        for word in &words {
+            if let Err(why) = written(&word.text) {
+                self.account.needs_attention(word.line, why);
+            }
+        }
         let mut text = format!("options {key}");
         let mut from = Vec::new();
         for word in words {
-            match written(&word.text) {
-                Ok(written) => {
-                    text.push(' ');
-                    text.push_str(&written);
-                    from.push(word.line);
-                }
-                Err(why) => self.account.needs_attention(word.line, why),
+            // a line that needs a person is left out whole
+            if let Ok(written) = written(&word.text)
+                && !self.account.has(word.line, Fate::NeedsAttention)
+            {
+                text.push(' ');
+                text.push_str(&written);
+                from.push(word.line);
             }
         }
         from.dedup();
@@ -96,9 +102,8 @@ impl Writer<'_> {
     }
 
     /// `-o NAME` loaded a module a second time under another name; no kernel of today can.
-    pub(super) fn other_names(&mut self, module: &str, resolved: &Resolved) {
-        let Some(other) =
-            resolved.chain.iter().find_map(|name| self.meaning.options.get(name)?.other_name.clone())
+    pub(super) fn other_names(&mut self, module: &str, names: &[String]) {
+        let Some(other) = names.iter().find_map(|name| self.meaning.options.get(name)?.other_name.clone())
         else {
             return;
         };

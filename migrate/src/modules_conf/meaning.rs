@@ -1,12 +1,13 @@
 //! Statements to meaning: what is in force once the whole file is read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::defaults;
 use super::directive::{CommandKind, Directive, ListKind};
 use super::reader::Statement;
 use super::words::Word;
 use crate::account::{Account, LineId};
+use crate::names::requests;
 
 /// A name's alias.
 #[derive(Clone, Debug)]
@@ -63,7 +64,9 @@ pub struct Meaning {
     pub keep_loaded: Vec<Given>,
     /// Variables set by `define`.
     pub defined: HashMap<String, LineId>,
-    seen: std::collections::HashSet<String>,
+    seen: HashSet<String>,
+    /// Device majors that are asked for with a minor as well: `char-major-81` of `char-major-81-1`.
+    majors_with_minors: HashSet<String>,
 }
 
 impl Meaning {
@@ -99,7 +102,25 @@ impl Meaning {
     fn mention(&mut self, name: &str) {
         if self.seen.insert(name.to_owned()) {
             self.names.push(name.to_owned());
+            if let Some((major, minor)) = name.rsplit_once('-')
+                && major.contains("-major-")
+                && minor.bytes().all(|byte| byte.is_ascii_digit())
+            {
+                self.majors_with_minors.insert(major.to_owned());
+            }
         }
+    }
+
+    /// The forms in which a name is asked for today, without those that the configuration has names of its own for.
+    pub fn forms(&self, name: &str) -> Vec<String> {
+        let mut forms = requests::today(name).all(name);
+        forms.retain(|form| form == name || !self.seen.contains(form));
+        forms
+    }
+
+    /// Whether a device's name without a minor stands beside names with one.
+    pub fn has_minors(&self, name: &str) -> bool {
+        self.majors_with_minors.contains(name)
     }
 
     fn take(&mut self, statement: &Statement, account: &mut Account) {

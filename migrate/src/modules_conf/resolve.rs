@@ -1,10 +1,10 @@
 //! What a request for a name meant under modutils: aliases followed, levels of options merged.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::defaults;
 use super::directive::ListKind;
-use super::meaning::{Given, Meaning};
+use super::meaning::{Given, Meaning, Options};
 use crate::account::LineId;
 
 /// Where a chain of aliases ends.
@@ -76,34 +76,28 @@ impl Meaning {
     /// The options that the alias names of a chain add: the inner names first, a later equal key in place of
     /// the earlier one.
     pub fn alias_options(&self, chain: &[String]) -> Vec<Given> {
-        let mut merged = Vec::new();
-        for name in chain.iter().rev() {
-            self.options
-                .get(name)
-                .into_iter()
-                .flat_map(|options| &options.words)
-                .for_each(|word| merge(&mut merged, word));
-        }
-        merged
+        merged(chain.iter().rev().filter_map(|name| self.options.get(name)))
     }
 
     /// The options of the module itself.
     pub fn module_options(&self, module: &str) -> Vec<Given> {
-        let mut merged = Vec::new();
-        self.options
-            .get(module)
-            .into_iter()
-            .flat_map(|options| &options.words)
-            .for_each(|word| merge(&mut merged, word));
-        merged
+        merged(self.options.get(module))
     }
 }
 
 /// insmod's argument vector: an equal `KEY=` is overwritten where it stands.
-pub fn merge(words: &mut Vec<Given>, word: &Given) {
-    let key = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
-    match words.iter_mut().find(|old| key(&old.text) == key(&word.text)) {
-        Some(old) => *old = word.clone(),
-        None => words.push(word.clone()),
+fn merged<'a>(levels: impl IntoIterator<Item = &'a Options>) -> Vec<Given> {
+    let mut words: Vec<Given> = Vec::new();
+    let mut place: HashMap<&str, usize> = HashMap::new();
+    for word in levels.into_iter().flat_map(|options| &options.words) {
+        let key = word.text.split('=').next().unwrap_or_default();
+        match place.get(key) {
+            Some(index) => words[*index] = word.clone(),
+            None => {
+                place.insert(key, words.len());
+                words.push(word.clone());
+            }
+        }
     }
+    words
 }

@@ -12,6 +12,13 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
         .map(|line| line.split('\t').collect())
 }
 
+/// Whether a name is made of characters that neither a shell nor kmod takes for more than they are.
+pub fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('-')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.+,:@".contains(c))
+}
+
 /// A module name as kmod compares names: `-` is `_`.
 pub fn canonical(name: &str) -> String {
     name.replace('-', "_")

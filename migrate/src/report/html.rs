@@ -9,7 +9,7 @@ use crate::account::{Fate, Line};
 use crate::emit::OutputFile;
 use crate::plan::Plan;
 use crate::report::json::Summary;
-use crate::text::for_display;
+use crate::text::{for_display, lines_for_display};
 
 /// Height of a row in pixels.
 const ROW: usize = 20;
@@ -156,10 +156,5 @@ fn reasons(plan: &Plan, page: &mut String) {
 }
 
 fn escape(text: &str) -> String {
-    html_escape::encode_quoted_attribute(&shown(text)).into_owned()
-}
-
-/// As [`for_display`], with line ends kept.
-fn shown(text: &str) -> String {
-    text.lines().map(for_display).collect::<Vec<_>>().join("\n")
+    html_escape::encode_quoted_attribute(&lines_for_display(text)).into_owned()
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::account::{Fate, OutputPlace};
+use crate::account::Fate;
 use crate::plan::Plan;
-use crate::text::for_display;
+use crate::text::{for_display, lines_for_display};
 
 /// The document: `{"lines":[…],"files":[…],"summary":{…}}`.
 #[derive(Serialize)]
@@ -61,8 +61,6 @@ impl Summary {
 
 /// The plan as a JSON document. Bytes that are not UTF-8 are shown as Latin-1.
 pub fn document(plan: &Plan) -> String {
-    let place = |place: &'_ OutputPlace| -> (String, usize) { (place.file.to_string(), place.line) };
-    let _ = place;
     let lines = plan
         .account
         .lines()
@@ -72,7 +70,7 @@ pub fn document(plan: &Plan) -> String {
             line: line.number,
             text: for_display(&line.text),
             fate: line.fate.map_or("", Fate::word),
-            why: for_display(&line.why.join("; ")).replace("\\n", "\n"),
+            why: lines_for_display(&line.why.join("; ")),
             output: line.output.iter().map(|place| Place { file: &place.file, line: place.line }).collect(),
         })
         .collect();

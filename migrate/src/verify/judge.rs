@@ -144,7 +144,7 @@ fn split_options(text: &str) -> Vec<String> {
     for character in text.chars() {
         quoted ^= character == '"';
         match character {
-            ' ' if !quoted => words.push(String::new()),
+            ' ' | '\n' if !quoted => words.push(String::new()),
             other => words.last_mut().expect("never empty").push(other),
         }
     }

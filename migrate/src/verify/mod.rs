@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::kernel::Kernel;
 use crate::modprobe::Modprobe;
 use crate::modules_conf::End;
-use crate::names::requests;
 use crate::plan::{Plan, Target};
 use expected::{Expected, Load, expected};
 use judge::{Judge, shown};
@@ -144,7 +143,7 @@ fn compare(plan: &Plan, kernel: &Kernel, judge: &Judge, name: &str) -> Result<Ve
         // a module by its own name
         (Expected::Module(Load { today, .. }), true) if kernel.has_module(name) => vec![today.clone()],
         (Expected::Module(Load { today, .. }), true) => vec![today.clone(), name.to_owned()],
-        _ => requests::today(name).all(name),
+        _ => plan.meaning.forms(name),
     };
     forms
         .into_iter()
