@@ -38,6 +38,9 @@ struct Bench {
     /// The kerneld to measure [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     new: Option<String>,
+    /// An old kerneld to measure beside it
+    #[arg(long, value_name = "PATH")]
+    old: Option<PathBuf>,
     /// Clients at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one)]
     clients: usize,
@@ -114,8 +117,8 @@ fn measure(args: &Bench) -> Result<u8, String> {
         return Err("only a program can be measured".to_owned());
     };
     let Bench { clients, requests, rounds, waiting, .. } = *args;
-    let report =
-        bench::run(&bench::Options { new, clients, requests, rounds, waiting, helper: args.helper.clone() })?;
+    let (old, helper) = (args.old.as_deref().map(program).transpose()?, args.helper.clone());
+    let report = bench::run(&bench::Options { new, old, clients, requests, rounds, waiting, helper })?;
     if let Some(file) = &args.svg {
         std::fs::write(file, bench::chart::svg(&report))
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;

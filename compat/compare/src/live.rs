@@ -30,6 +30,8 @@ pub trait Daemon {
     /// # Errors
     /// A sentence.
     fn signal(&mut self, signal: Signal) -> Result<(), String>;
+    /// Its pid, while it runs.
+    fn pid(&self) -> Option<u32>;
     /// Whether it has ended.
     fn ended(&mut self) -> bool;
     /// Ends it and all that it started, and removes its queue.

@@ -1,6 +1,6 @@
 //! A real old kerneld as a subject, or anything that serves the channel. It runs under `kdrun`'s
 //! mechanism, so that its `msgget` finds our queue, and in a mount namespace of its own, where
-//! `/sbin` holds the recorded helpers and `/lib/modules` is empty.
+//! `/sbin` holds the recorded helpers and `/lib/modules` is an empty folder.
 //!
 //! Two processes of ours stand above it: the keeper, which makes the namespace and to which orphans
 //! fall, and in it the starter, which becomes the old program.
@@ -49,6 +49,8 @@ pub struct Old {
     keeper: Option<Child>,
     queue: Option<Queue>,
     pid: Option<u32>,
+    /// Whether `/lib/modules` is empty to it, so that it keeps its persist file in the stage.
+    hides_modules: bool,
 }
 
 impl Old {
@@ -63,7 +65,20 @@ impl Old {
 
     /// One that is not started yet.
     pub fn new(program: &Path, words: &[String]) -> Self {
-        Old { program: program.to_owned(), words: words.to_vec(), keeper: None, queue: None, pid: None }
+        Old {
+            program: program.to_owned(),
+            words: words.to_vec(),
+            keeper: None,
+            queue: None,
+            pid: None,
+            hides_modules: true,
+        }
+    }
+
+    /// The same, with this machine's `/lib/modules`.
+    pub fn with_modules(mut self) -> Self {
+        self.hides_modules = false;
+        self
     }
 
     /// The process of the old program that the keeper is the parent of: it may have made itself a daemon.
@@ -112,7 +127,9 @@ impl Daemon for Old {
         let program = stage.path("program");
         fs::copy(&self.program, &program).map_err(failed)?;
         let program = fs::canonicalize(program).map_err(failed)?;
-        fs::create_dir_all(stage.path("modules").join(release())).map_err(failed)?;
+        if self.hides_modules {
+            fs::create_dir_all(stage.path("modules").join(release())).map_err(failed)?;
+        }
         let key = fresh_key();
         let queue =
             Queue::create(key, 0o600).map_err(|errno| format!("cannot make a queue: {}", errno.desc()))?;
@@ -150,6 +167,10 @@ impl Daemon for Old {
             sleep(Duration::from_millis(100));
         }
         Ok(())
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     fn ended(&mut self) -> bool {
@@ -205,8 +226,9 @@ fn keep() -> Result<ExitCode, String> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(failed("cannot part with the outer mounts"))?;
     for (inside, place) in [("sbin", "/sbin"), ("modules", "/lib/modules")] {
-        if Path::new(place).exists() {
-            mount(Some(&dir.join(inside)), place, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        let ours = dir.join(inside);
+        if Path::new(place).exists() && ours.exists() {
+            mount(Some(&ours), place, None::<&str>, MsFlags::MS_BIND, None::<&str>)
                 .map_err(failed(&format!("cannot put ours in place of {place}")))?;
         }
     }

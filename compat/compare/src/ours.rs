@@ -69,11 +69,6 @@ impl Ours {
         self
     }
 
-    /// Its pid, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
-    }
-
     fn command(&self, stage: &Stage, log: File) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -139,6 +134,10 @@ impl Daemon for Ours {
             sleep(Duration::from_millis(100));
         }
         Ok(())
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     fn ended(&mut self) -> bool {
