@@ -36,7 +36,7 @@ pub const KEEPER: &str = "old-keeper";
 /// The name by which it knows that it is the starter.
 pub const STARTER: &str = "old-starter";
 
-/// How long the old program may take to start or to end.
+/// How long the old program may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long it may take from its start until it reads, where that cannot be seen.
@@ -157,15 +157,8 @@ impl Daemon for Old {
         let pid = self.pid.ok_or("the daemon has not been started")?;
         kill(Pid::from_raw(pid as i32), signal)
             .map_err(|errno| format!("cannot send the daemon {signal}: {}", errno.desc()))?;
-        if matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGKILL) {
-            let start = Instant::now();
-            while !self.ended() && start.elapsed() < PATIENCE {
-                sleep(Duration::from_millis(5));
-            }
-            self.remove_queue();
-        } else {
-            sleep(Duration::from_millis(100));
-        }
+        // A signal that is handled has no answer: let it be handled.
+        sleep(Duration::from_millis(if signal == Signal::SIGHUP { 100 } else { 0 }));
         Ok(())
     }
 
@@ -176,7 +169,11 @@ impl Daemon for Old {
     fn ended(&mut self) -> bool {
         let state = |pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
         let lives = |stat: String| !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
-        !self.pid.and_then(state).is_some_and(lives)
+        let ended = !self.pid.and_then(state).is_some_and(lives);
+        if ended {
+            self.remove_queue();
+        }
+        ended
     }
 
     fn clean_up(&mut self) {
