@@ -5,7 +5,7 @@ use crate::output::{self, Format};
 use crate::pattern::Pattern;
 use crate::subject::Subject;
 use crate::suite::Suite;
-use crate::{bench, differences, scenario};
+use crate::{bench, differences, scenario, trace};
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,9 @@ struct Compare {
     /// A folder of scenarios, or one
     #[arg(long, value_name = "PATH", default_value = "tests/scenarios")]
     scenarios: PathBuf,
+    /// In place of scenarios, what the journal of this state directory recorded
+    #[arg(long, value_name = "DIR", conflicts_with = "scenarios")]
+    trace: Option<PathBuf>,
     /// The intended differences
     #[arg(long, value_name = "FILE", default_value = "tests/differences.toml")]
     differences: PathBuf,
@@ -136,14 +139,17 @@ fn print(text: &str) {
 fn compare(args: &Compare) -> Result<u8, String> {
     let (old, new) = (old(&args.old)?, new(args.new.as_deref())?);
     let differences = differences::load(&args.differences)?;
-    let mut scenarios = scenario::load(&args.scenarios)?;
+    let mut scenarios = match &args.trace {
+        Some(dir) => vec![trace::load(dir)?],
+        None => scenario::load(&args.scenarios)?,
+    };
     if !args.names.is_empty() {
         scenarios.retain(|scenario| args.names.iter().any(|name| name.matches(&scenario.name)));
     }
     if scenarios.is_empty() {
         return Err("no scenario has a name like that".to_owned());
     }
-    let complete = args.names.is_empty() && args.scenarios.is_dir();
+    let complete = args.names.is_empty() && args.trace.is_none() && args.scenarios.is_dir();
     let at_once = args.at_once.max(1);
     let suite = Suite { old: &old, new: &new, differences: &differences, complete, at_once };
     let report = suite.run(&scenarios);

@@ -2,6 +2,7 @@
 //! the new one, and what others can see of both is compared.
 //!
 //! * [`scenario`]: the timeline, read from a file; [`plan`]: how helpers behave in it;
+//! * [`trace`]: the same, read from a journal;
 //! * [`world`]: taking the steps; [`model_world`] in virtual time, [`live`] in real time;
 //! * [`model`]: the old kerneld; [`ours`]: the new one; [`old`]: a real old one; [`recorder`]: the helpers of both;
 //! * [`observe`]: what was seen; [`mod@compare`]: both side by side; [`differences`]: what may differ, and why;
@@ -28,4 +29,5 @@ pub mod scenario;
 pub mod stage;
 pub mod subject;
 pub mod suite;
+pub mod trace;
 pub mod world;
