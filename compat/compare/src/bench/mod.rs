@@ -9,6 +9,7 @@ mod cost;
 mod helper;
 mod load;
 mod report;
+mod silence;
 
 pub use report::{Figures, Report, Row, text};
 
@@ -76,6 +77,7 @@ pub fn run(options: &Options) -> Result<Report, String> {
     let old = old.map(|old| start("the old one", old, &helper)).transpose()?;
     let all: Vec<&Bench> = [&ours].into_iter().chain(&old).collect();
     let limit = Limit { helper: helper.clone() };
+    let _silence = silence::Silence::begin()?;
     let mut report = Report::new(options);
     for load in [Load::Sequential, Load::DifferentNames, Load::OneName] {
         report.add(load.name(), take_turns(options, load, &limit, &all)?);
