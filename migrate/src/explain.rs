@@ -47,6 +47,9 @@ fn then(plan: &Plan, name: &str) -> Vec<String> {
             out.push(format!("{rule}: {}", members.join(" ")));
         }
         End::Module(module) => {
+            if resolved.chain.is_empty() && !meaning.names.contains(module) {
+                out.push("not in the configuration: modprobe looked for a module of this name".to_owned());
+            }
             names.push(module.clone());
             steps(plan, &names, module, &mut out);
         }

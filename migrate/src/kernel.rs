@@ -73,38 +73,37 @@ impl Kernel {
     }
 }
 
-/// Where `lib/modules/RELEASE` is: below `root` or, on a merged system's package, below `root/usr`.
+/// Where `lib/modules/RELEASE` is: below `root` or, on a merged system's package, below `root/usr`. Without a
+/// release: the running kernel's below `/`, else the only one there.
 fn find(root: &Path, release: Option<&str>) -> Result<(PathBuf, String), String> {
     for base in [root.to_owned(), root.join("usr")] {
         let all = base.join("lib/modules");
-        match release {
-            Some(release) if all.join(release).join("modules.dep").exists() => {
+        let has_index = |release: &str| all.join(release).join("modules.dep").exists();
+        if let Some(release) = release {
+            if has_index(release) {
                 return Ok((base, release.to_owned()));
             }
-            Some(_) => {}
-            None => {
-                let mut releases: Vec<String> = std::fs::read_dir(&all)
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-                    .filter(|entry| entry.path().join("modules.dep").exists())
-                    .filter_map(|entry| entry.file_name().into_string().ok())
-                    .collect();
-                match (releases.pop(), releases.is_empty()) {
-                    (Some(release), true) => return Ok((base, release)),
-                    (Some(_), false) => {
-                        return Err(format!(
-                            "{} holds several kernels: choose one with --kernel",
-                            all.display()
-                        ));
-                    }
-                    (None, _) => {}
-                }
-            }
+            continue;
+        }
+        let entries = std::fs::read_dir(&all).into_iter().flatten().flatten();
+        let releases: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|release| has_index(release))
+            .collect();
+        let running = running().filter(|running| root == Path::new("/") && releases.contains(running));
+        match (&releases[..], running) {
+            (_, Some(running)) => return Ok((base, running)),
+            ([], None) => {}
+            ([release], None) => return Ok((base, release.clone())),
+            _ => return Err(format!("{} holds several kernels: choose one with --kernel", all.display())),
         }
     }
     let which = release.unwrap_or("a kernel");
     Err(format!("no module index of {which} below {} (lib/modules/RELEASE/modules.dep)", root.display()))
+}
+
+fn running() -> Option<String> {
+    nix::sys::utsname::uname().ok()?.release().to_str().map(str::to_owned)
 }
 
 /// `kernel/drivers/net/ne2k-pci.ko.xz` → `ne2k_pci`.

@@ -1,6 +1,6 @@
 //! The whole way: discover, read, translate, account.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Fate};
 use crate::discover::{Found, discover};
@@ -65,7 +65,9 @@ impl Plan {
     pub fn make(request: &Request) -> Result<Plan, String> {
         let root = Root::open(&request.root)?;
         let kernel = kernel(request)?;
-        let release = request.kernel.as_deref().or(kernel.as_ref().map(|kernel| kernel.release.as_str()));
+        // conditions are answered for a kernel that was named, not for one that happens to run
+        let named = kernel.as_ref().filter(|_| request.kernel_root.is_some());
+        let release = request.kernel.as_deref().or(named.map(|kernel| kernel.release.as_str()));
         let undecided = match request.target {
             Target::Kmod => Undecided::Evaluate,
             Target::Modutils => Undecided::Keep,
@@ -117,10 +119,11 @@ impl Plan {
 fn kernel(request: &Request) -> Result<Option<Kernel>, String> {
     match (&request.kernel_root, &request.kernel) {
         (Some(root), release) => Kernel::open(root, release.as_deref()).map(Some),
-        (None, Some(release)) if request.target == Target::Kmod => {
-            Ok(Kernel::open(&request.root, Some(release)).ok())
-        }
-        (None, _) => Ok(None),
+        _ if request.target == Target::Modutils => Ok(None),
+        (None, Some(release)) => Ok(Kernel::open(&request.root, Some(release)).ok()),
+        // migrated where it runs: the index of the running kernel, if there is one
+        (None, None) if request.root == Path::new("/") => Ok(Kernel::open(&request.root, None).ok()),
+        (None, None) => Ok(None),
     }
 }
 

@@ -32,6 +32,9 @@ pub fn from_bytes(bytes: &[u8]) -> String {
 
 /// The bytes that [`from_bytes`] read.
 pub fn to_bytes(text: &str) -> Vec<u8> {
+    if text.is_ascii() {
+        return text.as_bytes().to_owned();
+    }
     let mut bytes = Vec::with_capacity(text.len());
     for character in text.chars() {
         if is_raw(character) {
@@ -45,6 +48,9 @@ pub fn to_bytes(text: &str) -> Vec<u8> {
 
 /// The text as a person should see it: lone bytes shown as Latin-1, control characters escaped.
 pub fn for_display(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         let character =

@@ -256,6 +256,23 @@ fn legacy_names_lead_to_modules_that_exist() {
 }
 
 #[test]
+fn ambiguous_legacy_names_are_listed_and_not_guessed() {
+    let root = tempfile::tempdir().unwrap();
+    let index = root.path().join("lib/modules/9.9");
+    std::fs::create_dir_all(&index).unwrap();
+    std::fs::write(
+        index.join("modules.dep"),
+        "kernel/one.ko.xz:\nkernel/two.ko: kernel/one.ko.xz\nkernel/lp.ko:\n",
+    )
+    .unwrap();
+    let aliases = "alias char-major-77-1 one\nalias char-major-77-2 two\nalias char-major-6-* lp\nalias char-major-6-9 one\n";
+    std::fs::write(index.join("modules.alias"), aliases).unwrap();
+    let text = stdout(&["legacy-names", "--root", name(root.path())]);
+    assert!(text.contains("# ambiguous: char-major-77 could be one, two\n"), "{text}");
+    assert!(text.contains("alias char-major-6 lp\n") && !text.contains("alias char-major-77"), "{text}");
+}
+
+#[test]
 fn verify_wants_a_kernel_and_says_so() {
     let root = copy_of("redhat-4.2");
     let refused = run(&["verify", "--root", name(root.path())]);

@@ -135,4 +135,8 @@ fn verify_notices_a_line_that_was_tampered_with() {
         let report = verify(&plan(root.path(), Some(&kernel))).unwrap();
         assert!(!report.passed() && report.table().contains(complaint), "{old} → {new}:\n{}", report.table());
     }
+    let root = copy_of("debian-slink");
+    apply(&plan(root.path(), Some(&kernel)), &mut |_| {}).unwrap();
+    std::fs::remove_file(root.path().join(late)).unwrap();
+    assert!(!verify(&plan(root.path(), Some(&kernel))).unwrap().passed(), "a file that is missing");
 }

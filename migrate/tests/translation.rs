@@ -221,6 +221,33 @@ fn starts_of_kerneld_are_found_in_all_their_forms() {
 }
 
 #[test]
+fn modules_loaded_by_hand_are_loaded_at_boot() {
+    let root = root_with("alias net tulip\noptions tulip options=1\n");
+    let folder = root.path().join("etc/rc.d");
+    std::fs::create_dir_all(&folder).unwrap();
+    let script = "#!/bin/sh\n[ -x /sbin/modprobe ] && /sbin/modprobe net debug=2\n/sbin/insmod -k lp; modprobe 3c503\n\
+                  if true; then\nmodprobe slip\nfi\ngrep -q x /proc/cpuinfo && modprobe plip\nmodprobe $CARD\n\
+                  /sbin/rmmod ppa\n";
+    std::fs::write(folder.join("rc.modules"), script).unwrap();
+    let planned = plan(root.path(), None);
+    assert_eq!(
+        live_lines(&planned),
+        ["alias net tulip", "options tulip options=1", "options tulip tulip_debug=2", "tulip", "lp"]
+    );
+    let open: Vec<String> = [5, 7, 8].iter().map(|line| format!("/etc/rc.d/rc.modules:{line}")).collect();
+    assert_eq!(open_places(&planned), open);
+}
+
+#[test]
+fn a_branch_that_is_not_taken_is_not_judged() {
+    check(
+        "if a == b\nfrobnicate\nalias eth0\nelse\nalias eth0 tulip\nendif",
+        &["alias netdev-eth0 tulip", "alias eth0 tulip"],
+        &[],
+    );
+}
+
+#[test]
 fn a_forbidden_kerneld_is_for_a_person() {
     for (path, text) in [("etc/modules", "noauto\n"), ("etc/rc.config", "START_KERNELD=no\n")] {
         let root = root_with("");

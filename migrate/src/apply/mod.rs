@@ -7,7 +7,7 @@
 
 mod files;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -19,6 +19,7 @@ use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, futimens};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
+use crate::account::Line;
 use crate::plan::Plan;
 use crate::root::Root;
 use crate::state::{Entry, FOLDER, MANIFEST, Manifest, Phase};
@@ -39,16 +40,13 @@ pub type Observer<'a> = dyn FnMut(&str) + 'a;
 
 /// Refuses while lines need a person, except those in `accepted` (`FILE:LINE`).
 pub fn check_accepted(plan: &Plan, accepted: &[String]) -> Result<(), String> {
-    let open: Vec<String> = plan
-        .open_questions()
-        .map(crate::account::Line::place)
-        .filter(|place| !accepted.contains(place))
-        .collect();
-    for place in accepted {
-        if !plan.account.lines().iter().any(|line| line.place() == *place) {
-            return Err(format!("--accept {place}: no such line was read"));
-        }
+    let accepted: HashSet<&str> = accepted.iter().map(String::as_str).collect();
+    let read: HashSet<String> = plan.account.lines().iter().map(Line::place).collect();
+    if let Some(place) = accepted.iter().find(|place| !read.contains(**place)) {
+        return Err(format!("--accept {place}: no such line was read"));
     }
+    let open: Vec<String> =
+        plan.open_questions().map(Line::place).filter(|place| !accepted.contains(place.as_str())).collect();
     match open.len() {
         0 => Ok(()),
         count => Err(format!(
@@ -71,6 +69,7 @@ pub fn apply(plan: &Plan, observer: &mut Observer) -> Result<Outcome, String> {
         if manifest.phase != Phase::Preparing && manifest.phase != Phase::Undoing && in_place(root, plan)? {
             return Ok(Outcome::Unchanged);
         }
+        check_unchanged(root, &manifest)?;
         take_back(root, manifest, observer)?;
     } else if in_place(root, plan)? {
         return Ok(Outcome::Unchanged);
@@ -87,20 +86,24 @@ pub fn undo(root: &Root, force: bool, observer: &mut Observer) -> Result<Outcome
     let Some(manifest) = Manifest::read(root)? else {
         return remove_remains(root).map(|()| Outcome::Unchanged);
     };
-    if manifest.phase == Phase::Done && !force {
-        for entry in &manifest.files {
-            let current = root.read_as_is(&entry.path)?.map(|content| content.bytes);
-            if current.is_some_and(|bytes| bytes != to_bytes(&entry.content)) {
-                return Err(format!(
-                    "{} was changed since it was written: save it, then use --force",
-                    entry.path
-                ));
-            }
-        }
+    if !force {
+        check_unchanged(root, &manifest)?;
     }
     let paths = manifest.files.iter().map(|entry| entry.path.clone()).collect();
     take_back(root, manifest, observer)?;
     Ok(Outcome::Changed(paths))
+}
+
+/// Refuses to throw away what someone changed in a file after it was written.
+fn check_unchanged(root: &Root, manifest: &Manifest) -> Result<(), String> {
+    for entry in manifest.files.iter().filter(|_| manifest.phase == Phase::Done) {
+        let current = root.read_as_is(&entry.path)?.map(|content| content.bytes);
+        if current.is_some_and(|bytes| bytes != to_bytes(&entry.content)) {
+            let path = &entry.path;
+            return Err(format!("{path} was changed since it was written: save it, then use `undo --force`"));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the planned files below another, plain directory.
@@ -287,7 +290,11 @@ fn put_back(root: &Root, entry: &Entry, untouched: bool) -> io::Result<()> {
         None => remove(&folder, name),
         Some(backup) if untouched => remove(&ours, backup),
         Some(backup) => match renameat(&ours, backup.as_str(), &folder, name) {
-            Ok(()) => sync(&folder),
+            Ok(()) => {
+                // renaming a link to another link of the same file leaves both
+                remove(&ours, backup)?;
+                sync(&folder)
+            }
             // an interrupted undo has put it back already
             Err(Errno::ENOENT) => Ok(()),
             Err(Errno::EXDEV) => {

@@ -21,9 +21,12 @@ pub fn read(root: &Root, path: &str, account: &mut Account, found: &mut Found) -
         if line != usize::MAX {
             match &parsed {
                 Ok(parsed) => {
+                    let chained = text.contains("&&") || text.contains("||");
+                    let mut guarded = false;
                     for simple in &parsed.commands {
                         depth = nested(simple, depth);
-                        command(line, simple, depth > 0, account, found);
+                        command(line, simple, depth > 0 || guarded, account, found);
+                        guarded = chained && !is_harmless(simple);
                     }
                     return finish(line, account);
                 }
@@ -52,6 +55,14 @@ fn nested(simple: &Simple, depth: usize) -> usize {
         Some("fi" | "esac" | "done" | "}") => depth.saturating_sub(1),
         _ => depth,
     }
+}
+
+/// Whether what follows a command by `&&` is as good as unconditional: a test for a program, or a module loaded.
+fn is_harmless(simple: &Simple) -> bool {
+    simple
+        .iter()
+        .filter_map(|word| word.value.as_deref())
+        .any(|word| word == "-x" || matches!(word.rsplit('/').next(), Some("modprobe" | "insmod" | "depmod")))
 }
 
 const WRAPPERS: [&str; 16] = [

@@ -73,7 +73,7 @@ fn edit(text: &str, simple: &Simple, owner: Option<&str>, lookup: &Lookup) -> Re
     match name.rsplit('/').next() {
         Some("modprobe") => modprobe(text, command, arguments, owner, lookup),
         Some("insmod") => insmod(text, command, arguments, lookup),
-        Some("rmmod") => rmmod(command, arguments),
+        Some("rmmod") => rmmod(command, arguments, lookup),
         _ => Ok(Vec::new()),
     }
 }
@@ -172,7 +172,7 @@ fn insmod(text: &str, command: &Word, words: &[Word], lookup: &Lookup) -> Result
     Ok(vec![(whole(command, words), line.join(" "))])
 }
 
-fn rmmod(command: &Word, words: &[Word]) -> Result<Vec<Edit>, String> {
+fn rmmod(command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, String> {
     let has = |letter: char| {
         words.iter().filter_map(|word| word.value.as_deref()).any(|value| {
             value
@@ -185,7 +185,16 @@ fn rmmod(command: &Word, words: &[Word]) -> Result<Vec<Edit>, String> {
     } else if has('r') {
         Err("`rmmod -r` is gone: write `modprobe -r NAME`".to_owned())
     } else {
-        Ok(Vec::new())
+        Ok(words.iter().filter_map(|word| renamed(word, lookup)).collect())
+    }
+}
+
+/// A module that rmmod removes, in its name of today.
+fn renamed(word: &Word, lookup: &Lookup) -> Option<Edit> {
+    let name = word.value.as_deref().filter(|value| !value.starts_with('-'))?;
+    match lookup(name) {
+        Member::Name(today) if !same(&today, name) => Some((word.range.clone(), shell::quote(&today))),
+        _ => None,
     }
 }
 
@@ -263,6 +272,7 @@ mod tests {
             ("/sbin/rmmod -as && echo ok", "/usr/sbin/kerneld autoclean --once && echo ok"),
             ("modprobe -r", "/usr/sbin/kerneld autoclean --once"),
             ("/sbin/rmmod lp", "/sbin/rmmod lp"),
+            ("/sbin/rmmod -s serial", "/sbin/rmmod -s 8250"),
             ("echo insmod done", "echo insmod done"),
             ("echo $HOME \\$PATH $$ \"a\\tb\" 100%", "echo $HOME \\$PATH $$ \"a\\tb\" 100%"),
             ("if modprobe -k tun; then modprobe -k slip; fi", "if modprobe tun; then modprobe slip; fi"),

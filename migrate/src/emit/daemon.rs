@@ -8,7 +8,7 @@ use super::kmod::Writer;
 use super::{OutputFile, OutputLine, comment, options};
 use crate::account::{Account, LineId};
 use crate::discover::{Found, Loaded, Start};
-use crate::modules_conf::Meaning;
+use crate::modules_conf::{End, Meaning};
 
 /// Modules to load at boot, one name a line.
 pub const MODULES_LOAD: &str = "/etc/modules-load.d/kerneld-migrated.conf";
@@ -64,7 +64,11 @@ impl Writer<'_> {
 
     fn boot_options(&mut self, module: &Loaded, today: &str) {
         let given = |text: &String| crate::modules_conf::Given { text: text.clone(), line: module.line };
-        let words = options::today(&module.name, module.options.iter().map(given).collect());
+        let old = match self.meaning.resolve(&module.name).end {
+            End::Module(old) => old,
+            _ => module.name.clone(),
+        };
+        let words = options::today(&old, module.options.iter().map(given).collect());
         for (word, why) in words.gone {
             self.account.note(word.line, why);
         }

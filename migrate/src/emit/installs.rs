@@ -1,55 +1,57 @@
 //! install and remove lines: what runs around a load, and names that only such a line has.
 
 use super::commands::{self, MODPROBE, Member, chain, part};
-use super::kmod::{Writer, reason};
-use super::{OutputLine, options};
+use super::kmod::{Subject, Writer, reason};
+use super::{OutputLine, options, shell};
 use crate::account::LineId;
-use crate::modules_conf::{CommandKind, End, Resolved};
-use crate::names::modules::Today;
+use crate::modules_conf::{CommandKind, End};
+use crate::names::modules::{self, Today};
 use crate::names::{canonical, is_plain};
 
 impl Writer<'_> {
     /// An alias with commands of its own: an install line that loads the module unless it is there.
-    pub(super) fn virtual_alias(
-        &mut self,
-        name: &str,
-        module: &str,
-        today: &str,
-        resolved: &Resolved,
-        lines: &[LineId],
-        from: &[LineId],
-    ) {
-        self.note_missing(&resolved.chain);
-        let mut from = from.to_vec();
-        for name in &resolved.chain {
-            from.extend(self.lines_of(name));
-        }
+    pub(super) fn virtual_alias(&mut self, subject: &Subject, today: &str) {
+        let Subject { name, module, chain, lines, .. } = *subject;
+        self.note_missing(chain);
+        let mut from = subject.from.to_vec();
+        from.extend(chain.iter().flat_map(|name| self.lines_of(name)));
         from.sort_unstable();
         from.dedup();
-        let words = options::today(module, self.meaning.alias_options(&resolved.chain));
-        for (word, why) in &words.gone {
-            self.account.note(word.line, why.clone());
-        }
-        let parameters: String =
-            words.own.iter().map(|word| format!(" {}", super::shell::quote(&word.text))).collect();
-        let load = format!("{MODPROBE} {today}{parameters}");
-        let body = match self.around(&resolved.chain, load, None) {
+        let body = match self.parameters(module, chain).and_then(|parameters| {
+            let load = format!("{MODPROBE} {today}{parameters}");
+            self.around(chain, load, None)
+        }) {
             Ok(body) => body,
             Err((line, why)) => {
-                self.refuse(
-                    lines,
-                    &format!("it hangs on a line that needs a person, {}", self.account.line(line).place()),
-                );
+                let place = self.account.line(line).place();
+                self.refuse(lines, &format!("it hangs on a line that needs a person, {place}"));
                 return self.account.needs_attention(line, why);
             }
         };
         let base = self.virtual_name(name);
         self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", canonical(today)), &from);
-        self.rewritten(lines, "");
         for form in self.meaning.forms(name) {
             self.alias(&form, &base, &from);
         }
-        self.remove_commands(&base, today, &resolved.chain);
+        self.remove_commands(&base, today, chain);
+    }
+
+    /// The options of aliases as words of a shell command.
+    fn parameters(&mut self, module: &str, chain: &[String]) -> Result<String, (LineId, String)> {
+        let words = options::today(module, self.meaning.alias_options(chain));
+        for (word, why) in words.gone {
+            self.account.note(word.line, why);
+        }
+        for (module, word) in words.moved {
+            self.options_words(module, vec![word], true);
+        }
+        let mut parameters = String::new();
+        for word in words.own {
+            options::written(&word.text).map_err(|why| (word.line, why))?;
+            parameters.push(' ');
+            parameters.push_str(&shell::quote(&word.text));
+        }
+        Ok(parameters)
     }
 
     /// Everything around a load, in modutils' order: what lies below, pre-install, install or the load, and
@@ -87,8 +89,15 @@ impl Writer<'_> {
     }
 
     pub(super) fn command(&self, text: &str, owner: Option<&str>) -> Result<String, String> {
-        if let Some(name) = self.meaning.defined.keys().find(|name| text.contains(&format!("${name}"))) {
-            return Err(format!("the command uses ${name}, which `define` set, and kmod has no variables"));
+        for rest in text.split('$').skip(1) {
+            let rest = rest.strip_prefix('{').unwrap_or(rest);
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            if self.meaning.defined.contains_key(&rest[..end]) {
+                let name = &rest[..end];
+                return Err(format!(
+                    "the command uses ${name}, which `define` set, and kmod has no variables"
+                ));
+            }
         }
         commands::rewrite(text, owner, &|name| self.member(name))
     }
@@ -131,7 +140,7 @@ impl Writer<'_> {
             End::Off => Member::Off,
             End::Loop => Member::Missing("its aliases lead back to themselves".to_owned()),
             End::List(_, list) => Member::Name(self.virtual_name(list)),
-            End::Module(module) => match self.today_for(name, module) {
+            End::Module(module) => match modules::today_for(name, module, self.kernel) {
                 Today::Module { name: today, .. } | Today::Builtin { name: today } => {
                     let plain = resolved
                         .chain

@@ -1,13 +1,13 @@
 //! modprobe.d for today's kernels, by recipes that were tried with modprobe 30.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::commands;
 use super::daemon::MODULES_LOAD;
 use super::{EARLY, LATE, OutputFile, OutputLine, comment, options};
 use crate::account::{Account, LineId};
 use crate::kernel::Kernel;
-use crate::modules_conf::{End, ListKind, Meaning, Resolved};
+use crate::modules_conf::{End, ListKind, Meaning};
 use crate::names::modules::{self, Today};
 use crate::names::{canonical, is_plain, requests};
 
@@ -27,6 +27,21 @@ pub struct ModprobeD {
     pub module_options: Vec<OutputLine>,
     /// options lines of aliases: after those of modules, as they count more.
     pub alias_options: Vec<OutputLine>,
+}
+
+/// A name of the old configuration that ends at a module.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The old module that it ends at.
+    pub module: &'a str,
+    /// The aliases on the way, the name first; empty when the name is the module's.
+    pub chain: &'a [String],
+    /// The lines that speak of the name.
+    pub lines: &'a [LineId],
+    /// These, and the lines of the aliases on the way.
+    pub from: &'a [LineId],
 }
 
 /// Writes a meaning as modprobe.d.
@@ -157,6 +172,12 @@ impl<'a> Writer<'a> {
             ),
             End::Off => self.off(name, lines, &from),
             End::List(kind, list) if list == name => self.probe(*kind, name, lines),
+            End::List(_, list) if resolved.chain.iter().any(|name| self.says_more(name)) => {
+                let why = format!(
+                    "{name} leads to {list}, which stands for several modules: give this to each of them"
+                );
+                self.refuse(lines, &why);
+            }
             End::List(_, list) => {
                 let base = self.virtual_name(list);
                 for form in self.meaning.forms(name) {
@@ -164,79 +185,65 @@ impl<'a> Writer<'a> {
                 }
                 self.rewritten(lines, &note);
             }
-            End::Module(module) => self.module_or_alias(name, module, &resolved, lines, &from),
+            End::Module(module) => {
+                let chain = &resolved.chain;
+                self.module_or_alias(&Subject { name, module, chain, lines, from: &from });
+            }
         }
     }
 
-    fn module_or_alias(
-        &mut self,
-        name: &str,
-        module: &str,
-        resolved: &Resolved,
-        lines: &[LineId],
-        from: &[LineId],
-    ) {
-        let is_alias = !resolved.chain.is_empty();
-        let virtual_alias = is_alias && resolved.chain.iter().any(|name| self.has_actions(name));
-        match self.today_for(name, module) {
+    fn module_or_alias(&mut self, subject: &Subject) {
+        let Subject { name, module, lines, .. } = *subject;
+        match modules::today_for(name, module, self.kernel) {
             Today::Gone { why } | Today::Absent { why, .. } => {
-                self.left_out(lines, &format!("{module} is {}", reason(&why)))
+                self.left_out(lines, &format!("{module} is {}", reason(&why)));
             }
             Today::Unknown if !is_plain(module) => {
                 self.refuse(lines, &format!("{} is no module's name", crate::text::for_display(module)));
             }
-            Today::Unknown if self.kernel.is_some() => {
-                let release = &self.kernel.expect("is some").release;
-                let why = format!(
-                    "{module} is no module of the kernel {release}, and nothing is known of it: is it built elsewhere?"
-                );
-                self.refuse(lines, &why);
-            }
-            Today::Unknown => {
-                self.rewritten(
-                    lines,
-                    &format!(
-                        "{module} is not in the table of known modules; state a kernel to have it checked"
-                    ),
-                );
-                self.live(name, module, module, (virtual_alias, is_alias), resolved, (lines, from));
-            }
-            Today::Builtin { name: today } => self.builtin(name, module, &today, resolved, lines, from),
+            Today::Unknown => match self.kernel {
+                Some(kernel) => {
+                    let release = &kernel.release;
+                    let why = format!(
+                        "{module} is no module of the kernel {release}, and nothing is known of it: is it built elsewhere?"
+                    );
+                    self.refuse(lines, &why);
+                }
+                None => {
+                    let note = "is not in the table of known modules; state a kernel to have it checked";
+                    self.rewritten(lines, &format!("{module} {note}"));
+                    self.live(subject, module);
+                }
+            },
+            Today::Builtin { name: today } => self.builtin(subject, &today),
             Today::Module { name: today, note } => {
                 self.rewritten(lines, &note);
-                self.live(name, module, &today, (virtual_alias, is_alias), resolved, (lines, from));
+                self.live(subject, &today);
             }
         }
     }
 
-    fn live(
-        &mut self,
-        name: &str,
-        module: &str,
-        today: &str,
-        (virtual_alias, is_alias): (bool, bool),
-        resolved: &Resolved,
-        (lines, from): (&[LineId], &[LineId]),
-    ) {
-        let request = requests::today(name);
-        if is_alias {
-            self.other_names(module, &resolved.chain);
+    /// A name whose module can be loaded today.
+    fn live(&mut self, subject: &Subject, today: &str) {
+        let Subject { name, module, chain, lines, from } = *subject;
+        if chain.is_empty() {
+            return self.module(name, today, lines);
         }
-        if virtual_alias {
-            self.virtual_alias(name, module, today, resolved, lines, from);
-        } else if is_alias {
-            let words = self.meaning.alias_options(&resolved.chain);
-            for form in self.meaning.forms(name) {
-                if self.alias(&form, today, from) {
-                    self.options_line(&form, module, words.clone(), true);
-                }
-            }
-        } else {
-            self.module(name, today, lines);
+        self.rewritten(lines, &requests::today(name).note);
+        self.other_names(module, chain);
+        if chain.iter().any(|name| self.has_actions(name)) {
+            return self.virtual_alias(subject, today);
         }
-        if is_alias {
-            self.rewritten(lines, &request.note);
+        let words = self.meaning.alias_options(chain);
+        for form in self.meaning.forms(name) {
+            let key = if self.alias(&form, today, from) { form.as_str() } else { today };
+            self.options_line(key, module, words.clone(), true);
         }
+    }
+
+    /// Whether options, commands or lists hang on a name, besides its alias.
+    fn says_more(&self, name: &str) -> bool {
+        self.has_actions(name) || self.meaning.options.contains_key(name)
     }
 
     /// Whether commands or above/below hang on a name, so that it has to become an install line.
@@ -244,13 +251,6 @@ impl<'a> Writer<'a> {
         self.meaning.commands.contains_key(name)
             || !self.meaning.members(ListKind::Above, name).is_empty()
             || !self.meaning.members(ListKind::Below, name).is_empty()
-    }
-
-    /// What serves an old module today, for a request of this name.
-    pub(super) fn today_for(&self, request: &str, module: &str) -> Today {
-        // 2.2's ppp is ppp_generic today, and its line discipline ppp_async
-        let module = if request == "tty-ldisc-3" && module == "ppp" { "ppp_async" } else { module };
-        modules::today(module, self.kernel)
     }
 
     /// Writes an alias unless the target already has that name. Returns whether the alias is there.
@@ -310,41 +310,33 @@ impl<'a> Writer<'a> {
         self.rewritten(&alias.into_iter().collect::<Vec<_>>(), &requests::today(name).note);
     }
 
-    /// Options and commands of a module that the kernel at hand has built in.
-    fn builtin(
-        &mut self,
-        name: &str,
-        module: &str,
-        today: &str,
-        resolved: &Resolved,
-        lines: &[LineId],
-        from: &[LineId],
-    ) {
-        let actions = self.has_actions(name) || resolved.chain.iter().any(|name| self.has_actions(name));
-        if !resolved.chain.is_empty() && !actions {
+    /// A name whose module the kernel has built in: nothing is loaded, and nothing takes options or commands.
+    fn builtin(&mut self, subject: &Subject, today: &str) {
+        let Subject { name, module, chain, lines, from } = *subject;
+        let acts = self.has_actions(name) || chain.iter().any(|name| self.has_actions(name));
+        if !chain.is_empty() && !acts {
             for form in self.meaning.forms(name) {
                 self.alias(&form, today, from);
             }
         }
-        let options: Vec<LineId> =
-            self.meaning.options.get(name).map(|o| o.lines.clone()).unwrap_or_default();
+        let mut given: BTreeMap<LineId, String> = BTreeMap::new();
+        for word in self.meaning.options.get(name).into_iter().flat_map(|options| &options.words) {
+            let text = given.entry(word.line).or_default();
+            text.push_str(&format!(" {}.{}", canonical(today), word.text));
+        }
         for line in lines {
-            if options.contains(line) {
-                let words = self.meaning.options[name].words.iter().filter(|word| word.line == *line);
-                let given: Vec<_> = words.map(|word| format!("{}.{}", canonical(today), word.text)).collect();
-                let why = format!(
-                    "{today} is built into the kernel: its command line takes this, as {}",
-                    given.join(" ")
-                );
+            if let Some(words) = given.get(line) {
+                let why =
+                    format!("{today} is built into the kernel, whose command line takes this as{words}");
                 self.left_out(&[*line], &why);
-            } else if actions {
+            } else if acts {
                 let why = format!(
                     "{today} is built into the kernel and never loaded: run this from a start-up script"
                 );
                 self.account.needs_attention(*line, why);
             } else {
-                let renamed = canonical(module) != canonical(today);
-                let was = if renamed { format!(" ({module} then)") } else { String::new() };
+                let was = if canonical(module) == canonical(today) { "" } else { module };
+                let was = if was.is_empty() { String::new() } else { format!(" (it was {was})") };
                 self.account.rewritten(*line, format!("{today}{was} is built into the kernel"));
             }
         }

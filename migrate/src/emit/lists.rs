@@ -13,7 +13,7 @@ impl Writer<'_> {
     /// `probe` and `probeall`: an install line that tries the members.
     pub(super) fn probe(&mut self, kind: ListKind, name: &str, lines: &[LineId]) {
         let members = self.meaning.members(kind, name).to_vec();
-        let from: Vec<LineId> = members.iter().map(|member| member.line).collect();
+        let from = dedup(members.iter().map(|member| member.line).collect());
         let mut names = Vec::new();
         let mut seen = HashSet::new();
         let mut off = false;
@@ -39,13 +39,13 @@ impl Writer<'_> {
         }
         let base = self.virtual_name(name);
         let body = if kind == ListKind::Probe { probe(&names, off) } else { probeall(&names, off) };
-        self.install(&base, &body, &dedup(from.clone()));
+        self.install(&base, &body, &from);
         for form in self.meaning.forms(name) {
-            self.alias(&form, &base, &dedup(from.clone()));
+            self.alias(&form, &base, &from);
         }
         let note = requests::today(name).note;
         for line in lines {
-            if from.contains(line) {
+            if from.binary_search(line).is_ok() {
                 self.account.rewritten(*line, note.clone());
             } else {
                 self.account

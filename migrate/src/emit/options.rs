@@ -94,6 +94,7 @@ impl Writer<'_> {
                 from.push(word.line);
             }
         }
+        from.sort_unstable();
         from.dedup();
         if !from.is_empty() {
             let lines = if of_alias { &mut self.out.alias_options } else { &mut self.out.module_options };

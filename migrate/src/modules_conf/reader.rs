@@ -117,7 +117,12 @@ impl<'a> Reader<'a> {
         }
         let directive = match parse(logical.text.trim_end(), &self.environment) {
             Ok(directive) => directive,
-            Err(problem) => return self.problem(line, logical, &problem),
+            Err(problem) => {
+                return match conditionals.last().map(|conditional| &conditional.branch) {
+                    Some(Branch::Dead(why)) => self.account.dropped(line, why.clone()),
+                    _ => self.problem(line, logical, &problem),
+                };
+            }
         };
         let conditional =
             matches!(directive, Directive::If(_) | Directive::ElseIf(_) | Directive::Else | Directive::EndIf);

@@ -7,6 +7,9 @@ use super::directive::ListKind;
 use super::meaning::{Given, Meaning, Options};
 use crate::account::LineId;
 
+/// After so many aliases modutils took a chain for a loop (modprobe.c).
+const DEEPEST: usize = 1000;
+
 /// Where a chain of aliases ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -45,7 +48,7 @@ impl Meaning {
         let mut resolved = Resolved { chain: Vec::new(), end: End::Loop, lines: Vec::new() };
         let mut seen = HashSet::new();
         let mut name = name;
-        while seen.insert(name) {
+        while seen.len() < DEEPEST && seen.insert(name) {
             if matches!(name, "off" | "null") {
                 resolved.end = End::Off;
                 return resolved;

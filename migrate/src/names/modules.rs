@@ -44,6 +44,12 @@ pub enum Today {
     Unknown,
 }
 
+/// What serves today for `old` when it is asked for as `request`.
+pub fn today_for(request: &str, old: &str, kernel: Option<&Kernel>) -> Today {
+    // 2.2's ppp is ppp_generic today, and its line discipline ppp_async
+    today(if request == "tty-ldisc-3" && old == "ppp" { "ppp_async" } else { old }, kernel)
+}
+
 /// What serves today for `old`: by the kernel's own index where one is given, else by the table.
 pub fn today(old: &str, kernel: Option<&Kernel>) -> Today {
     let row = ROWS.get(&canonical(old));

@@ -75,8 +75,7 @@ pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
     if is_open(plan, name) || name.starts_with('/') {
         return if name.starts_with('/') { Expected::Gone("devfs".to_owned()) } else { Expected::Open };
     }
-    let module = if name == "tty-ldisc-3" && module == "ppp" { "ppp_async" } else { module };
-    match modules::today(module, Some(kernel)) {
+    match modules::today_for(name, module, Some(kernel)) {
         Today::Module { name: today, .. } => {
             let mut words = meaning.module_options(module);
             words.extend(meaning.alias_options(&resolved.chain));

@@ -40,7 +40,7 @@ impl<'a> Judge<'a> {
         let steps = self.modprobe.steps(request)?;
         let (verdict, why) = match expected {
             Expected::Open => (Verdict::Open, Some("its lines need a person first".to_owned())),
-            Expected::Gone(_) => (Verdict::Gone, None),
+            Expected::Gone(_) => (Verdict::Gone, self.left_behind(request, &steps)?),
             Expected::Off => (Verdict::Off, self.dead(request)?.or_else(|| loads_something(&steps))),
             Expected::Members(all) => (Verdict::Same, self.dead(request)?.or_else(|| untried(all, &steps))),
             Expected::Module(load) => {
@@ -66,6 +66,13 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a request for what is gone still leads to a name, and that name to nothing.
+    fn left_behind(&self, request: &str, steps: &[Step]) -> Result<Option<String>, String> {
+        let answer = self.modprobe.ask(&["-q", "-R", "--", request])?;
+        let dead = steps.is_empty() && !answer.lines.is_empty();
+        Ok(dead.then(|| format!("it still leads to {}", answer.lines.join(" "))))
     }
 
     fn differs(&self, load: &Load, steps: &[Step]) -> Option<String> {

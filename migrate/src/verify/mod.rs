@@ -119,13 +119,14 @@ pub fn verify(plan: &Plan) -> Result<Report, String> {
 /// The files of modprobe.d: as they are in the root when they were applied, else as they would be.
 pub fn lay_out(plan: &Plan, directory: &Path) -> Result<(), String> {
     for file in plan.files.iter().filter(|file| file.path.starts_with("/etc/modprobe.d/")) {
-        let applied = match plan.root.applied() {
+        let content = match plan.root.applied() {
             Some(_) => plan.root.read_as_is(&file.path)?.map(|content| content.bytes),
-            None => None,
+            None => Some(file.content()),
         };
-        let name = file.path.rsplit('/').next().unwrap_or_default();
-        std::fs::write(directory.join(name), applied.unwrap_or_else(|| file.content()))
-            .map_err(|error| format!("{}: {error}", directory.display()))?;
+        let path = directory.join(file.path.rsplit('/').next().unwrap_or_default());
+        if let Some(content) = content {
+            std::fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
     }
     Ok(())
 }
