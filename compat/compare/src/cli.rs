@@ -5,7 +5,7 @@ use crate::output::{self, Format};
 use crate::pattern::Pattern;
 use crate::subject::Subject;
 use crate::suite::Suite;
-use crate::{bench, differences, scenario};
+use crate::{bench, differences, scenario, trace};
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,9 @@ struct Bench {
     /// The kerneld to measure [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     new: Option<String>,
+    /// An old kerneld to measure beside it
+    #[arg(long, value_name = "PATH")]
+    old: Option<PathBuf>,
     /// Clients at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one)]
     clients: usize,
@@ -67,7 +70,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 #[derive(Args)]
 struct Compare {
-    /// The old side: model
+    /// The old side: model, or a program that serves the channel, as kerneld itself
     #[arg(long, default_value = "model")]
     old: String,
     /// The new side: a kerneld of ours, or model [default: the kerneld beside this program]
@@ -76,6 +79,9 @@ struct Compare {
     /// A folder of scenarios, or one
     #[arg(long, value_name = "PATH", default_value = "tests/scenarios")]
     scenarios: PathBuf,
+    /// In place of scenarios, what the journal of this state directory recorded
+    #[arg(long, value_name = "DIR", conflicts_with = "scenarios")]
+    trace: Option<PathBuf>,
     /// The intended differences
     #[arg(long, value_name = "FILE", default_value = "tests/differences.toml")]
     differences: PathBuf,
@@ -114,8 +120,8 @@ fn measure(args: &Bench) -> Result<u8, String> {
         return Err("only a program can be measured".to_owned());
     };
     let Bench { clients, requests, rounds, waiting, .. } = *args;
-    let report =
-        bench::run(&bench::Options { new, clients, requests, rounds, waiting, helper: args.helper.clone() })?;
+    let (old, helper) = (args.old.as_deref().map(program).transpose()?, args.helper.clone());
+    let report = bench::run(&bench::Options { new, old, clients, requests, rounds, waiting, helper })?;
     if let Some(file) = &args.svg {
         std::fs::write(file, bench::chart::svg(&report))
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
@@ -133,14 +139,17 @@ fn print(text: &str) {
 fn compare(args: &Compare) -> Result<u8, String> {
     let (old, new) = (old(&args.old)?, new(args.new.as_deref())?);
     let differences = differences::load(&args.differences)?;
-    let mut scenarios = scenario::load(&args.scenarios)?;
+    let mut scenarios = match &args.trace {
+        Some(dir) => vec![trace::load(dir)?],
+        None => scenario::load(&args.scenarios)?,
+    };
     if !args.names.is_empty() {
         scenarios.retain(|scenario| args.names.iter().any(|name| name.matches(&scenario.name)));
     }
     if scenarios.is_empty() {
         return Err("no scenario has a name like that".to_owned());
     }
-    let complete = args.names.is_empty() && args.scenarios.is_dir();
+    let complete = args.names.is_empty() && args.trace.is_none() && args.scenarios.is_dir();
     let at_once = args.at_once.max(1);
     let suite = Suite { old: &old, new: &new, differences: &differences, complete, at_once };
     let report = suite.run(&scenarios);
@@ -151,7 +160,7 @@ fn compare(args: &Compare) -> Result<u8, String> {
 fn old(name: &str) -> Result<Subject, String> {
     match name {
         "model" => Ok(Subject::Model),
-        other => Err(format!("--old {other}: only the model so far")),
+        path => program(Path::new(path)).map(Subject::Old),
     }
 }
 

@@ -25,11 +25,13 @@ pub trait Daemon {
     /// # Errors
     /// A sentence that holds what it said itself.
     fn start(&mut self, stage: &Stage) -> Result<Queue, String>;
-    /// Signals it; waits for its end if the signal ends it.
+    /// Signals it.
     ///
     /// # Errors
     /// A sentence.
     fn signal(&mut self, signal: Signal) -> Result<(), String>;
+    /// Its pid, while it runs.
+    fn pid(&self) -> Option<u32>;
     /// Whether it has ended.
     fn ended(&mut self) -> bool;
     /// Ends it and all that it started, and removes its queue.
@@ -114,6 +116,10 @@ impl<D: Daemon> World for Live<D> {
         self.daemon.signal(signal)
     }
 
+    fn ended(&mut self) -> bool {
+        self.daemon.ended()
+    }
+
     fn start(&mut self) -> Result<(), String> {
         self.queue = self.daemon.start(&self.stage)?;
         Ok(())
@@ -128,11 +134,10 @@ impl<D: Daemon> World for Live<D> {
     }
 
     fn finish(&mut self) -> Result<Remains, String> {
-        let ended = self.daemon.ended();
         let mut messages = Vec::new();
         while self.queue.try_receive(Select::Any, &mut self.buffer) == Ok(true) {
             messages.push((self.buffer.mtype(), self.buffer.mtext().to_vec()));
         }
-        Ok(Remains { runs: self.stage.runs()?, messages, ended })
+        Ok(Remains { runs: self.stage.runs()?, messages })
     }
 }

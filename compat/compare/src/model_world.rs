@@ -62,6 +62,10 @@ impl World for ModelWorld<'_> {
         Ok(())
     }
 
+    fn ended(&mut self) -> bool {
+        !self.kerneld.alive()
+    }
+
     fn start(&mut self) -> Result<(), String> {
         self.kerneld.start(&self.scenario.words);
         Ok(())
@@ -86,6 +90,6 @@ impl World for ModelWorld<'_> {
             messages.push(message);
         }
         let runs = std::mem::take(&mut self.kerneld.runs);
-        Ok(Remains { runs, messages, ended: !self.kerneld.alive() })
+        Ok(Remains { runs, messages })
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long it may take to start or to end on a busy machine.
+/// How long it may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The line of its log that says that it serves.
@@ -69,11 +69,6 @@ impl Ours {
         self
     }
 
-    /// Its pid, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
-    }
-
     fn command(&self, stage: &Stage, log: File) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -82,7 +77,7 @@ impl Ours {
             .arg("--state-dir")
             .arg(stage.path("state"))
             .arg("--modprobe")
-            .arg(self.modprobe.clone().unwrap_or_else(|| stage.path("modprobe")))
+            .arg(self.modprobe.clone().unwrap_or_else(|| stage.sbin().join("modprobe")))
             .arg("--config")
             .arg(stage.path("kerneld.toml"))
             .args(&self.words)
@@ -117,7 +112,7 @@ impl Daemon for Ours {
         self.starts += 1;
         let log = stage.path(&format!("kerneld-{}.log", self.starts));
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", self.program.display());
-        let config = format!("{}{CONFIG}", self.config).replace("{dir}", &stage.dir().to_string_lossy());
+        let config = format!("{}{CONFIG}", self.config).replace("{dir}", &stage.sbin().to_string_lossy());
         fs::write(stage.path("kerneld.toml"), config).map_err(failed)?;
         let child = spawn(&mut self.command(stage, File::create(&log).map_err(failed)?)).map_err(failed)?;
         self.child = Some(child);
@@ -133,12 +128,13 @@ impl Daemon for Ours {
             _ => kill(pid, signal),
         };
         sent.map_err(|errno| format!("cannot send the daemon {signal}: {}", errno.desc()))?;
-        if matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGKILL) {
-            wait(child)?;
-        } else {
-            sleep(Duration::from_millis(100));
-        }
+        // A signal that is handled has no answer: let it be handled.
+        sleep(Duration::from_millis(if signal == Signal::SIGHUP { 100 } else { 0 }));
         Ok(())
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     fn ended(&mut self) -> bool {
@@ -162,19 +158,8 @@ impl Daemon for Ours {
     }
 }
 
-fn wait(child: &mut Child) -> Result<(), String> {
-    let start = Instant::now();
-    while let Ok(None) = child.try_wait() {
-        if start.elapsed() > PATIENCE {
-            return Err("the daemon does not end".to_owned());
-        }
-        sleep(Duration::from_millis(5));
-    }
-    Ok(())
-}
-
 /// A key that no other queue here has: from the pid and a count.
-fn fresh_key() -> i32 {
+pub fn fresh_key() -> i32 {
     static NEXT: AtomicI32 = AtomicI32::new(0);
     let pid = std::process::id() as i32 & 0x3f_ffff;
     0x2000_0000 | pid << 7 | NEXT.fetch_add(1, Ordering::Relaxed) & 0x7f

@@ -58,11 +58,6 @@ pub fn now_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| Duration::from(now).as_nanos() as u64)
 }
 
-/// Whether this process was called as a recorded helper.
-pub fn called() -> bool {
-    std::env::args_os().next().is_some_and(|name| Path::new(&name).file_name() == Some(RECORDER.as_ref()))
-}
-
 /// Plays the helper.
 pub fn main() -> ExitCode {
     match play() {

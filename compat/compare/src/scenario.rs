@@ -36,7 +36,7 @@ use toml::Spanned;
 const CLIENT_PID: i16 = 77;
 
 /// Ids that clients ask their answers under, counted from here as the kernel did (`KERNELD_MINSEQ`, `kerneld.h`).
-const FIRST_ID: i64 = 0x7fff_0001;
+pub const FIRST_ID: i64 = 0x7fff_0001;
 
 /// A scenario, checked.
 #[derive(Clone, Debug)]

@@ -37,6 +37,7 @@ impl Stage {
         let stage = Stage { dir, start_ns: now_ns() };
         let exe = std::env::current_exe().map_err(failed)?;
         symlink(exe, stage.path(RECORDER)).map_err(failed)?;
+        fs::create_dir(stage.sbin()).map_err(failed)?;
         let plan = serde_json::to_string(plan).map_err(|error| failed(error.into()))?;
         fs::write(stage.path(PLAN), plan).map_err(failed)?;
         for program in programs {
@@ -55,12 +56,17 @@ impl Stage {
         self.dir.path()
     }
 
+    /// The folder of the recorded helpers.
+    pub fn sbin(&self) -> PathBuf {
+        self.path("sbin")
+    }
+
     /// Makes a helper appear or go: a file whose interpreter is the recorder.
     ///
     /// # Errors
     /// A sentence: the file system refuses.
     pub fn place(&self, program: &str, there: bool) -> Result<(), String> {
-        let path = self.path(program);
+        let path = self.sbin().join(program);
         let done = if there {
             let script = format!("#!{} {}\n", self.path(RECORDER).display(), self.dir().display());
             let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);

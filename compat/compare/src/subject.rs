@@ -3,6 +3,7 @@
 
 use crate::model_world;
 use crate::observe::Observation;
+use crate::old::Old;
 use crate::ours::Ours;
 use crate::scenario::Scenario;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub enum Subject {
     Model,
     /// A `kerneld` of ours.
     Ours(PathBuf),
+    /// A program of old that serves the channel.
+    Old(PathBuf),
 }
 
 impl Subject {
@@ -21,7 +24,7 @@ impl Subject {
     pub fn name(&self) -> String {
         match self {
             Subject::Model => "model of kerneld 2.4.27".to_owned(),
-            Subject::Ours(path) => path.display().to_string(),
+            Subject::Ours(path) | Subject::Old(path) => path.display().to_string(),
         }
     }
 
@@ -33,6 +36,7 @@ impl Subject {
         match self {
             Subject::Model => model_world::run(scenario),
             Subject::Ours(path) => Ours::run(path, scenario),
+            Subject::Old(path) => Old::run(path, scenario),
         }
     }
 }

@@ -20,6 +20,9 @@ pub enum Sent {
 /// Milliseconds that are watched after the last step at least.
 const LEAST_WATCH: u64 = 300;
 
+/// Milliseconds that a daemon may take to end on a busy machine.
+const END_LIMIT: u64 = 60_000;
+
 /// Bytes of text in each message that fills the queue.
 const FILLING: usize = 1024;
 
@@ -29,8 +32,6 @@ pub struct Remains {
     pub runs: Vec<Run>,
     /// The messages left on the queue: type and mtext.
     pub messages: Vec<(i64, Vec<u8>)>,
-    /// Whether the daemon has ended.
-    pub ended: bool,
 }
 
 /// Bytes of text that tell a message left on the queue from others.
@@ -56,6 +57,8 @@ pub trait World {
     /// # Errors
     /// A sentence: there is no daemon.
     fn signal(&mut self, signal: Signal) -> Result<(), String>;
+    /// Whether the daemon has ended.
+    fn ended(&mut self) -> bool;
     /// Starts the daemon.
     ///
     /// # Errors
@@ -182,8 +185,11 @@ impl<W: World> Play<'_, W> {
                 killed.for_each(|client| client.outcome = Outcome::Killed);
             }
             Step::Signal(signal) => {
-                self.told_to_end |= matches!(signal, Signal::SIGTERM | Signal::SIGKILL | Signal::SIGINT);
                 self.world.signal(*signal)?;
+                if matches!(signal, Signal::SIGTERM | Signal::SIGKILL | Signal::SIGINT) {
+                    self.told_to_end = true;
+                    self.watch_it_end()?;
+                }
             }
             Step::Start => {
                 self.told_to_end = false;
@@ -192,6 +198,19 @@ impl<W: World> Play<'_, W> {
             Step::Install(program) => self.world.place(program, true)?,
             Step::Remove(program) => self.world.place(program, false)?,
             Step::Pass => {}
+        }
+        Ok(())
+    }
+
+    /// While it ends, it may still answer.
+    fn watch_it_end(&mut self) -> Result<(), String> {
+        let give_up = self.world.now() + END_LIMIT;
+        while !self.world.ended() {
+            if self.world.now() > give_up {
+                return Err("the daemon does not end".to_owned());
+            }
+            self.world.pass(give_up);
+            self.look()?;
         }
         Ok(())
     }
@@ -209,7 +228,8 @@ impl<W: World> Play<'_, W> {
     }
 
     fn finish(self) -> Result<Observation, String> {
-        let Remains { mut runs, messages, ended } = self.world.finish()?;
+        let ended = self.world.ended();
+        let Remains { mut runs, messages } = self.world.finish()?;
         runs.sort_by_key(|run| run.start);
         let mut left = BTreeMap::new();
         if self.unsent > 0 {

@@ -110,10 +110,14 @@ fn bars(mut document: Document, report: &Report, frame: &Frame) -> Document {
         let colour =
             COLOURS[if row.subject.contains("waiting") { 3 } else { 1 + usize::from(row.subject != "ours") }];
         let label = match row.subject.as_str() {
+            "ours" if row.load.contains("waiting") => "one client, beside it: none wait".to_owned(),
             "ours" => title(report, &row.load),
+            "ours, delayed releases waiting" => {
+                format!("one client, {} delayed releases waiting", report.waiting)
+            }
             other => format!("{} ({other})", title(report, &row.load)),
         };
-        let value = format!("{:.2}   {:.0} per second", row.rate_ratio, row.figures.per_second);
+        let value = format!("× {:.2}, {:.0} per second", row.rate_ratio, row.figures.per_second);
         let inside = row.rate_ratio / most > 0.6;
         let (at, anchor) =
             if inside { (x(row.rate_ratio) - 8.0, "end") } else { (x(row.rate_ratio) + 8.0, "start") };

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 /// A sentence: there is no such program, or it cannot be made.
 pub fn path(given: Option<PathBuf>, folder: &Path) -> Result<PathBuf, String> {
     if let Some(path) = given {
-        return fs::canonicalize(&path)
+        // A link stays one: some programs go by the name they are called by.
+        return std::path::absolute(&path)
+            .and_then(|absolute| fs::metadata(&absolute).map(|_| absolute))
             .map_err(|error| format!("cannot use the helper {}: {error}", path.display()));
     }
     if !cfg!(target_arch = "x86_64") {

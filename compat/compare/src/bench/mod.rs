@@ -9,23 +9,31 @@ mod cost;
 mod helper;
 mod load;
 mod report;
+mod silence;
 
 pub use report::{Figures, Report, Row, text};
 
 use crate::live::Daemon;
+use crate::old::Old;
 use crate::ours::Ours;
 use crate::plan::Plan;
 use crate::stage::Stage;
 use cost::Processes;
 use load::{Caller, Limit, Load, Sample, Served};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The daemons' words: delayed releases wait for longer than anything is measured.
+const WORDS: [&str; 1] = ["delay=3600"];
 
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The new kerneld.
     pub new: PathBuf,
+    /// An old one.
+    pub old: Option<PathBuf>,
     /// Clients at once.
     pub clients: usize,
     /// Requests of each workload and subject, in all rounds together.
@@ -42,7 +50,7 @@ pub struct Options {
 struct Bench {
     name: &'static str,
     // Before the stage: it is ended before its folder goes.
-    daemon: Ours,
+    daemon: Box<dyn Daemon>,
     _stage: Stage,
     served: Served,
     before: cost::Memory,
@@ -61,27 +69,34 @@ impl Drop for Bench {
 pub fn run(options: &Options) -> Result<Report, String> {
     let folder = tempfile::tempdir().map_err(|error| format!("cannot make a folder: {error}"))?;
     let helper = helper::path(options.helper.clone(), folder.path())?;
-    let ours = start("ours", options, &helper)?;
-    let laden = start("ours, delayed releases waiting", options, &helper)?;
-    let limit = Limit { helper };
+    let new = || Box::new(Ours::new(&options.new, &WORDS.map(str::to_owned), "").with_modprobe(&helper));
+    let ours = start("ours", new(), &helper)?;
+    let laden = start("ours, delayed releases waiting", new(), &helper)?;
+    let old =
+        options.old.as_ref().map(|old| Box::new(Old::new(old, &WORDS.map(str::to_owned)).with_modules()));
+    let old = old.map(|old| start("the old one", old, &helper)).transpose()?;
+    let all: Vec<&Bench> = [&ours].into_iter().chain(&old).collect();
+    let limit = Limit { helper: helper.clone() };
+    let _silence = silence::Silence::begin()?;
     let mut report = Report::new(options);
     for load in [Load::Sequential, Load::DifferentNames, Load::OneName] {
-        report.add(load.name(), take_turns(options, load, &limit, &[&ours])?);
+        report.add(load.name(), take_turns(options, load, &limit, &all)?);
     }
     for number in 0..options.waiting {
         laden.served.post_delayed_release(number)?;
     }
     report.add(Load::Waiting.name(), take_turns(options, Load::Waiting, &limit, &[&ours, &laden])?);
     std::thread::sleep(Duration::from_secs(1));
-    report.memory = vec![ours.memory()?, laden.memory()?];
+    report.memory = all.into_iter().chain([&laden]).map(Bench::memory).collect::<Result<_, _>>()?;
     report.wake_ups = ours.processes()?.wake_ups(Duration::from_secs(3))?;
     Ok(report)
 }
 
-fn start(name: &'static str, options: &Options, helper: &std::path::Path) -> Result<Bench, String> {
+fn start(name: &'static str, mut daemon: Box<dyn Daemon>, helper: &Path) -> Result<Bench, String> {
     let stage = Stage::new(&Plan::default(), &[])?;
-    let words = ["delay=3600".to_owned()];
-    let mut daemon = Ours::new(&options.new, &words, "").with_modprobe(helper);
+    // Where the old one looks for it.
+    fs::copy(helper, stage.sbin().join("modprobe"))
+        .map_err(|error| format!("cannot copy the helper {}: {error}", helper.display()))?;
     let started = daemon.start(&stage);
     if started.is_err() {
         daemon.clean_up();
