@@ -163,7 +163,8 @@ pub fn check_commands(plan: &Plan) {
         while let Some(character) = characters.next() {
             text.extend(if character == '\\' { characters.next() } else { Some(character) });
         }
-        let parsed = Command::new("/bin/sh").args(["-n", "-c", &text]).output().expect("there is a shell");
+        let parsed =
+            Command::new("/bin/sh").args(["-n", "-c", "--", &text]).output().expect("there is a shell");
         assert!(parsed.status.success(), "{line}\n{}", String::from_utf8_lossy(&parsed.stderr));
     }
 }
