@@ -24,6 +24,7 @@ use crate::stale::StaleMessages;
 use crate::status::Switches;
 use kerneld_compat::journal::Journal;
 use kerneld_compat::queue::Queue;
+use kerneld_compat::sender::Senders;
 use log::{LevelFilter, error, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -41,6 +42,8 @@ pub struct Executor {
     queue: Queue,
     settings: RwLock<Arc<Settings>>,
     journal: Journal,
+    /// Who sends, for the journal.
+    senders: Mutex<Senders>,
     /// What came in through us.
     ours: autoclean::store::Store,
     /// Held by the worker that waits for the next order.
@@ -103,6 +106,7 @@ impl Executor {
             queue,
             settings: RwLock::new(Arc::new(settings)),
             journal,
+            senders: Mutex::default(),
             ours,
             intake: Mutex::new(intake),
             state: Mutex::new(state),
@@ -132,7 +136,7 @@ impl Executor {
         let mut state = self.lock();
         state.stopping = true;
         for job in state.jobs.abandon_waiting() {
-            self.settle_job(&mut state, &job, &(-libc::ENODEV).into());
+            self.settle_job(&mut state, &job, &(-libc::ENODEV).into(), None);
         }
         for delayed in state.delays.take_all() {
             self.settle(&mut state, delayed.waiter, -libc::EINTR);
@@ -150,7 +154,7 @@ impl Executor {
         }
         for job in state.jobs.abandon_all() {
             warn!("{} is still running: answered -EINTR", job.task);
-            self.settle_job(&mut state, &job, &(-libc::EINTR).into());
+            self.settle_job(&mut state, &job, &(-libc::EINTR).into(), None);
         }
         while !state.outbox.settled() && Instant::now() < end {
             state.outbox.tend(Instant::now());
@@ -244,10 +248,14 @@ impl Executor {
         self.journal.answered(waiter.request, status, 0, None);
     }
 
-    /// Answers all who wait for a job.
-    fn settle_job(&self, state: &mut State, job: &Job, outcome: &Outcome) {
+    /// Answers all who wait for a job, and then writes down that it did. `took` is how long its helper
+    /// ran, if one did.
+    fn settle_job(&self, state: &mut State, job: &Job, outcome: &Outcome, took: Option<Duration>) {
         for waiter in &job.waiters {
             state.outbox.answer(waiter.reply, outcome.status, &outcome.text, Instant::now());
+        }
+        if let Some(took) = took {
+            self.journal.ended(job.number(), outcome.status, took);
         }
         for waiter in &job.waiters {
             let length = outcome.text.len();

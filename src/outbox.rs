@@ -9,8 +9,12 @@ use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long an answer may lie unfetched, or wait for room (`ipc/msg.c`, Linux 2.0).
+/// How long an answer may lie unfetched (`ipc/msg.c`, Linux 2.0).
 pub const ANSWER_LIFE: Duration = Duration::from_secs(10);
+
+/// How long an answer may wait for room: long enough for a channel that strangers filled to be cleared
+/// ([`crate::stale`]), for its client waits.
+const UNSENT_LIFE: Duration = Duration::from_secs(60);
 
 /// How often a full queue is tried again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -47,8 +51,8 @@ impl Outbox {
     /// Tries again what found no room, drops what waited too long, takes back what nobody fetched.
     pub fn tend(&mut self, now: Instant) {
         for (since, id, mtext) in std::mem::take(&mut self.unsent) {
-            if now.duration_since(since) >= ANSWER_LIFE {
-                warn!("the queue stayed full for {} s: dropped the answer to id {id}", ANSWER_LIFE.as_secs());
+            if now.duration_since(since) >= UNSENT_LIFE {
+                warn!("the queue stayed full for {} s: dropped the answer to id {id}", UNSENT_LIFE.as_secs());
             } else if !self.send(id, &mtext, now) {
                 self.unsent.push_back((since, id, mtext));
             }
@@ -163,6 +167,8 @@ mod tests {
             while queue.send(300, b"").is_ok() {}
             outbox.answer(reply(1001), 0, b"", start);
             outbox.tend(start + ANSWER_LIFE);
+            assert!(!outbox.unsent.is_empty());
+            outbox.tend(start + UNSENT_LIFE);
             assert!(outbox.unsent.is_empty());
         });
     }

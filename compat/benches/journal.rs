@@ -2,7 +2,7 @@
 
 use kerneld_compat::journal::{DEFAULT_LIMIT, Journal, Started};
 use kerneld_compat::request::{Command, ReplyTo};
-use kerneld_compat::sender::Sender;
+use kerneld_compat::sender::Senders;
 use kerneld_compat::wire::Layout;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn main() {
     // A parent that lives: found by both hints.
     let parent = std::os::unix::process::parent_id().cast_signed();
     let of_parent = ReplyTo { pid: parent as i16, ..reply };
-    let sender = Sender::find(&of_parent, Some(parent));
+    let sender = Senders::default().find(&of_parent, Some(parent));
     let begin = Instant::now();
     for _ in 0..REQUESTS {
         let request = journal.accepted(Command::RequestModule, b"net-pf-10", reply, sender.clone());
@@ -30,7 +30,7 @@ fn main() {
     let record = begin.elapsed() / (4 * REQUESTS);
     let begin = Instant::now();
     for _ in 0..REQUESTS {
-        std::hint::black_box(Sender::find(&of_parent, Some(parent)));
+        std::hint::black_box(Senders::default().find(&of_parent, Some(parent)));
     }
     println!(
         "{record:?} a record in {}, {:?} to find a sender",

@@ -9,12 +9,14 @@
 
 use crate::request::ReplyTo;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A process that sent a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sender {
-    /// Its pid, as the caller of [`Sender::find`] sees pids.
+    /// Its pid, as the caller of [`Senders::find`] sees pids.
     pub pid: i32,
     /// Its command, as `/proc/PID/comm` has it (at most 15 bytes; what is not UTF-8 replaced); none
     /// when it was gone already.
@@ -37,19 +39,51 @@ pub enum Evidence {
     Queue,
 }
 
-impl Sender {
+/// How long what is known of a process is taken to hold: less than a pid needs to come round again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Most processes that are remembered at once.
+const REMEMBERED: usize = 256;
+
+/// Finds senders, and remembers for [`FRESH`] whom it found: one who asks often is looked up once.
+#[derive(Debug, Default)]
+pub struct Senders {
+    recent: HashMap<i32, (Instant, Option<String>)>,
+}
+
+impl Senders {
     /// The process that most likely sent the request which is answered by `reply`. `last_sender` is
     /// the queue's `msg_lspid`, read as soon as may be after the request. `None` when nothing fits:
     /// the sender is gone, or several processes could be it.
-    pub fn find(reply: &ReplyTo, last_sender: Option<i32>) -> Option<Self> {
+    pub fn find(&mut self, reply: &ReplyTo, last_sender: Option<i32>) -> Option<Sender> {
+        let now = Instant::now();
         // Our own answers are sends too, and 0 is one whom this pid namespace does not show.
         let last = last_sender.filter(|pid| *pid > 0 && pid.cast_unsigned() != std::process::id());
         let (pid, evidence) = match (reply.sender_pid(), last) {
             (Some(low), Some(last)) if low_bits(last) == low => (last, Evidence::Both),
-            (Some(low), _) => (only_living(low)?, Evidence::Request),
+            (Some(low), _) => (self.seen(low, now).or_else(|| only_living(low))?, Evidence::Request),
             (None, last) => (last?, Evidence::Queue),
         };
-        Some(Sender { pid, comm: comm(pid), evidence })
+        Some(Sender { pid, comm: self.comm(pid, now), evidence })
+    }
+
+    fn seen(&self, low: i16, now: Instant) -> Option<i32> {
+        let fits = |(pid, (at, _)): (&i32, &(Instant, _))| {
+            (low_bits(*pid) == low && now < *at + FRESH).then_some(*pid)
+        };
+        self.recent.iter().find_map(fits)
+    }
+
+    fn comm(&mut self, pid: i32, now: Instant) -> Option<String> {
+        if let Some((_, comm)) = self.recent.get(&pid).filter(|(at, _)| now < *at + FRESH) {
+            return comm.clone();
+        }
+        if self.recent.len() >= REMEMBERED {
+            self.recent.clear();
+        }
+        let comm = comm(pid);
+        self.recent.insert(pid, (now, comm.clone()));
+        comm
     }
 }
 
@@ -112,7 +146,8 @@ mod tests {
     #[test]
     fn request_and_queue_agree() {
         let client = Sleeper::new();
-        let found = Sender::find(&reply(Layout::Lp64New, client.pid()), Some(client.pid())).unwrap();
+        let found =
+            Senders::default().find(&reply(Layout::Lp64New, client.pid()), Some(client.pid())).unwrap();
         assert_eq!((found.pid, found.evidence), (client.pid(), Evidence::Both));
         assert!(found.comm.is_some());
     }
@@ -121,7 +156,7 @@ mod tests {
     fn another_client_or_ourselves_sent_last() {
         let (client, other) = (Sleeper::new(), Sleeper::new());
         for last in [other.pid(), std::process::id().cast_signed(), 0] {
-            let found = Sender::find(&reply(Layout::Ilp32New, client.pid()), Some(last));
+            let found = Senders::default().find(&reply(Layout::Ilp32New, client.pid()), Some(last));
             // Another process may by chance end in the same 16 bits where pids are long.
             if let Some(found) = found {
                 assert_eq!((found.pid, found.evidence), (client.pid(), Evidence::Request));
@@ -130,9 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn one_who_asked_just_now_is_known_by_its_sixteen_bits() {
+        let (client, other) = (Sleeper::new(), Sleeper::new());
+        let mut senders = Senders::default();
+        let reply = reply(Layout::Lp64New, client.pid());
+        assert_eq!(senders.find(&reply, Some(client.pid())).unwrap().evidence, Evidence::Both);
+        let again = senders.find(&reply, Some(other.pid())).unwrap();
+        assert_eq!((again.pid, again.evidence), (client.pid(), Evidence::Request));
+    }
+
+    #[test]
     fn the_old_protocol_leaves_the_queue() {
         let client = Sleeper::new();
-        let find = |last| Sender::find(&reply(Layout::Ilp32Old, 0), last).map(|sender| sender.pid);
+        let find = |last| Senders::default().find(&reply(Layout::Ilp32Old, 0), last).map(|sender| sender.pid);
         assert_eq!(find(Some(client.pid())), Some(client.pid()));
         assert_eq!(find(Some(std::process::id().cast_signed())), None);
         assert_eq!(find(None), None);
@@ -141,7 +186,7 @@ mod tests {
     #[test]
     fn a_sender_that_is_gone_has_no_command() {
         let pid = Sleeper::new().pid();
-        let found = Sender::find(&reply(Layout::Lp64New, pid), Some(pid)).unwrap();
+        let found = Senders::default().find(&reply(Layout::Lp64New, pid), Some(pid)).unwrap();
         assert_eq!(found.comm, None);
     }
 }

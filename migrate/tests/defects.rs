@@ -286,7 +286,9 @@ fn check(row: &Row, plan: &Plan) {
 fn each_is_translated_right_or_refused_with_a_reason() {
     for row in ROWS {
         let root = root_with(row.input);
-        check(row, &plan(root.path(), None));
+        let plan = plan(root.path(), None);
+        check(row, &plan);
+        support::check_commands(&plan);
     }
 }
 

@@ -90,6 +90,7 @@ fn apply_is_idempotent_and_undo_leaves_no_trace() {
             assert!(check_accepted(&first, &[]).is_err(), "{fixture}");
         }
         check_accepted(&first, &open_places(&first)).expect(&fixture);
+        support::check_commands(&first);
         assert!(matches!(apply(&first, &mut |_| {}), Ok(Outcome::Changed(_))), "{fixture}");
         let applied = snapshot(root.path());
         assert_ne!(before, applied, "{fixture}");

@@ -179,49 +179,13 @@ fn a_configuration_that_is_no_file_is_an_error() {
 /// Random bytes, and random lines made of the language's own words, never end in a panic, and every line has a fate.
 #[test]
 fn random_input_is_survived() {
-    let words = [
-        "alias",
-        "options",
-        "add",
-        "if",
-        "else",
-        "elseif",
-        "endif",
-        "include",
-        "install",
-        "post-install",
-        "above",
-        "probeall",
-        "eth0",
-        "char-major-14",
-        "tulip",
-        "off",
-        "null",
-        "`",
-        "$(",
-        "\\",
-        "\"",
-        "'",
-        "#",
-        " ",
-        "\t",
-        "\n",
-        "\r",
-        "\0",
-        "=",
-        "-o",
-        "-k",
-        "io=1",
-        "fs-*",
-        "[",
-        "]",
-        "-",
-        "/etc/conf.modules",
-        "\u{fc}",
-        ";",
-        "&",
-        ">",
-    ];
+    let words: Vec<&str> = "alias options add if else elseif endif include install post-install above probeall eth0 \
+        char-major-14 tulip off null ` $( \\ \" ' # = -o -k io=1 fs-* [ ] - /etc/conf.modules \u{fc} ; & > || && ( ) { } \
+        then fi for in do done case esac ;; exit 2>&1 < modprobe insmod rmmod -a ! ${X} $X $(( )) <<E lp slip"
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .chain(["\n", "\r", "\0", "\t", " ", "\npost-install tulip ", "\npre-install eth0 ", "\nremove tulip "])
+        .collect();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = move || {
         state ^= state << 13;
@@ -242,6 +206,7 @@ fn random_input_is_survived() {
         let root = root_with(&text);
         let planned = plan(root.path(), None);
         assert!(planned.account.lines().iter().all(|line| line.fate.is_some()), "{text:?}");
+        support::check_commands(&planned);
         for file in &planned.files {
             for line in &file.lines {
                 assert!(!line.text.contains(['\n', '\0']), "{text:?}");

@@ -10,6 +10,7 @@ use support::{live_lines, open_places, plan, real_kernel, root_with};
 fn check(input: &str, written: &[&str], open: &[usize]) {
     let root = root_with(input);
     let planned = plan(root.path(), None);
+    support::check_commands(&planned);
     assert_eq!(live_lines(&planned), written, "{input}");
     let open: Vec<String> = open.iter().map(|line| format!("/etc/conf.modules:{line}")).collect();
     assert_eq!(open_places(&planned), open, "{input}");

@@ -12,9 +12,9 @@ use std::time::Instant;
 impl State {
     fn next_deadline(&self) -> Option<Instant> {
         let outbox = self.outbox.next_deadline(Instant::now());
-        let deadlines =
-            [self.jobs.next_deadline(), self.delays.next_deadline(), outbox, self.stale.next_look()];
-        deadlines.into_iter().flatten().min()
+        let jobs = self.jobs.next_deadline();
+        let delays = self.delays.next_deadline();
+        [jobs, delays, outbox, self.stale.next_look(), self.sweep].into_iter().flatten().min()
     }
 }
 
@@ -26,13 +26,13 @@ impl Executor {
             let now = Instant::now();
             for job in state.jobs.expire(now) {
                 warn!("{} found no free place among {} helpers", job.task, state.jobs.running());
-                self.settle_job(&mut state, &job, &(-libc::ETIME).into());
+                self.settle_job(&mut state, &job, &(-libc::ETIME).into(), None);
             }
             let due = state.delays.due(now);
             self.release_due(&mut state, due);
-            state.outbox.tend(now);
             let State { stale, outbox, .. } = &mut *state;
             stale.look(now, |mtype| outbox.owns(mtype));
+            outbox.tend(now);
             self.sweep_if_due(&mut state, now);
             let deadline = state.next_deadline();
             state.armed = deadline;

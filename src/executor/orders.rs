@@ -1,7 +1,7 @@
 //! What each order comes to.
 
 use super::runs::Run;
-use super::{Executor, State, set_log_level};
+use super::{Executor, PoisonError, State, set_log_level};
 use crate::action::{Action, Order, Task};
 use crate::jobs::{Submitted, Waiter};
 use crate::policy::{self, ModuleName, PersistNumbers, Refusal};
@@ -10,7 +10,6 @@ use kerneld_compat::journal::Accepted;
 use kerneld_compat::persist::record::BadRecord;
 use kerneld_compat::persist::{StoreError, parse_get, parse_set};
 use kerneld_compat::request::Request;
-use kerneld_compat::sender::Sender;
 use log::{debug, info, warn};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,7 +32,8 @@ pub(super) enum Work<'a> {
 impl Executor {
     /// Writes an order down and begins with it.
     pub(super) fn accept(&self, Order { reply, command, text, verdict }: Order) -> Option<Work<'_>> {
-        let sender = Sender::find(&reply, self.last_sender());
+        let last_sender = self.queue.stat().ok().map(|stat| stat.last_sender);
+        let sender = self.senders.lock().unwrap_or_else(PoisonError::into_inner).find(&reply, last_sender);
         let request = self.journal.accepted(command, &text, reply, sender);
         let waiter = Waiter { request, reply };
         match verdict {
@@ -67,12 +67,6 @@ impl Executor {
                 _ => drop(self.answer(waiter, -libc::EINTR)),
             }
         }
-    }
-
-    /// Who sent last, unless that was us.
-    fn last_sender(&self) -> Option<i32> {
-        let sender = self.queue.stat().ok()?.last_sender;
-        (sender.cast_unsigned() != std::process::id()).then_some(sender)
     }
 
     fn act(&self, action: Action, waiter: Waiter) -> Option<Work<'_>> {

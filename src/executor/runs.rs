@@ -10,12 +10,11 @@ use crate::policy::{ModuleName, Refusal};
 use crate::settings::Settings;
 use log::{debug, info, warn};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A job whose helper has been started, or could not be.
 pub(super) struct Run<'a> {
     id: JobId,
-    job: Job,
     upkeep: Upkeep<'a>,
     helper: Result<(Running, Instant), Outcome>,
 }
@@ -27,7 +26,7 @@ impl Executor {
         let settings = self.settings();
         let upkeep = Upkeep::before(self, &job.task, Arc::clone(&settings));
         let helper = self.start_helper(id, &job, &settings).map(|running| (running, Instant::now()));
-        Some(Run { id, job, upkeep, helper })
+        Some(Run { id, upkeep, helper })
     }
 
     /// Sees a job through, and then those that waited for its place.
@@ -39,27 +38,23 @@ impl Executor {
     }
 
     /// Waits for the helper and answers; the job that may start in this one's place.
-    fn finish(&self, Run { id, job, upkeep, helper }: Run) -> Option<JobId> {
-        let outcome = helper.map_or_else(
-            |outcome| outcome,
-            |(running, start)| {
-                let outcome = running.wait();
-                self.journal.ended(job.number(), outcome.status, start.elapsed());
-                outcome
-            },
-        );
+    fn finish(&self, Run { id, upkeep, helper }: Run) -> Option<JobId> {
+        let (outcome, took) = match helper {
+            Ok((running, start)) => (running.wait(), Some(start.elapsed())),
+            Err(outcome) => (outcome, None),
+        };
         upkeep.before_answer(outcome.status);
-        let next = self.answer_job(id, &outcome);
+        let next = self.answer_job(id, &outcome, took);
         upkeep.after_answer();
         next
     }
 
-    fn answer_job(&self, id: JobId, outcome: &Outcome) -> Option<JobId> {
+    fn answer_job(&self, id: JobId, outcome: &Outcome, took: Option<Duration>) -> Option<JobId> {
         let mut state = self.lock();
         state.blanker.take_if(|(job, _)| *job == id);
         let (job, waiting) = state.jobs.finish(id);
         if let Some(job) = job {
-            self.settle_job(&mut state, &job, outcome);
+            self.settle_job(&mut state, &job, outcome, took);
             debug!("{} ended with status {}", job.task, outcome.status);
         }
         if state.stopping {

@@ -127,6 +127,7 @@ impl Executor {
 
     fn sweep(&self) {
         let Ok(_no_load) = self.sweeping.try_write() else {
+            debug!("autoclean: put off, a module is being loaded");
             return self.arm_sweep(&mut self.lock());
         };
         let settings = self.settings();

@@ -211,9 +211,13 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 /// A command as a part of a longer line: grouped when it is more than one simple command, in a subshell when
-/// it would change the shell that the rest of the line runs in.
+/// it would change the shell that the rest of the line runs in, and given to a shell of its own, as `system()` did,
+/// when its syntax could break the line.
 pub fn part(text: &str) -> String {
-    let Ok(parsed) = parse(text) else { return format!("/bin/sh -c {}", shell::quote(text)) };
+    let parsed = match parse(text) {
+        Ok(parsed) if parsed.plain => parsed,
+        _ => return format!("/bin/sh -c {}", shell::quote(text)),
+    };
     let first = |simple: &Simple| simple.first().and_then(|word| word.value.clone()).unwrap_or_default();
     let changes_shell = parsed.commands.iter().any(|simple| {
         let word = first(simple);

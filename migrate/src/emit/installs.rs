@@ -1,12 +1,12 @@
 //! install and remove lines: what runs around a load, and names that only such a line has.
 
 use super::commands::{self, MODPROBE, Member, chain, part};
-use super::kmod::{Subject, Writer, reason};
+use super::kmod::{OFF, Subject, Writer, reason};
 use super::{OutputLine, options, shell};
 use crate::account::LineId;
 use crate::modules_conf::{CommandKind, End};
 use crate::names::modules::{self, Today};
-use crate::names::{canonical, is_plain};
+use crate::names::{canonical, is_plain, requests};
 
 impl Writer<'_> {
     /// An alias with commands of its own: an install line that loads the module unless it is there.
@@ -131,6 +131,29 @@ impl Writer<'_> {
             self.rewritten(&lines, "");
             self.out.commands.push(OutputLine { text, from: lines });
         }
+    }
+
+    /// A name that is `off`: its requests succeed and load nothing.
+    pub(super) fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
+        for form in self.meaning.forms(name) {
+            if form.ends_with("-*") || self.virtual_name(&form) != form {
+                self.alias(&form, OFF, from);
+                self.off.extend_from_slice(from);
+            } else {
+                // success for a file system that then is not there makes today's kernels complain
+                let status = if form.starts_with("fs-") { "/bin/false" } else { "/bin/true" };
+                self.install(&form, status, from);
+            }
+        }
+        let alias = self.meaning.aliases.get(name).map(|alias| alias.line);
+        for line in lines {
+            if Some(*line) == alias {
+                self.account.rewritten(*line, "the request ends without loading anything");
+            } else {
+                self.account.dropped(*line, format!("{name} is off: modutils never came to this line"));
+            }
+        }
+        self.rewritten(&alias.into_iter().collect::<Vec<_>>(), &requests::today(name).note);
     }
 
     /// What a module name in a list or command stands for today.

@@ -57,7 +57,7 @@ pub struct Writer<'a> {
     /// How many names load an old module under another name (`-o`).
     pub(super) renamed: HashMap<String, usize>,
     /// The lines that need the helper for `off`.
-    off: Vec<LineId>,
+    pub(super) off: Vec<LineId>,
 }
 
 impl<'a> Writer<'a> {
@@ -286,28 +286,6 @@ impl<'a> Writer<'a> {
     pub(super) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
         let text = format!("install {name} {}", commands::written(body));
         self.out.commands.push(OutputLine { text, from: from.to_vec() });
-    }
-
-    fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
-        for form in self.meaning.forms(name) {
-            if form.ends_with("-*") || self.virtual_name(&form) != form {
-                self.alias(&form, OFF, from);
-                self.off.extend_from_slice(from);
-            } else {
-                // success for a file system that then is not there makes today's kernels complain
-                let status = if form.starts_with("fs-") { "/bin/false" } else { "/bin/true" };
-                self.install(&form, status, from);
-            }
-        }
-        let alias = self.meaning.aliases.get(name).map(|alias| alias.line);
-        for line in lines {
-            if Some(*line) == alias {
-                self.account.rewritten(*line, "the request ends without loading anything");
-            } else {
-                self.account.dropped(*line, format!("{name} is off: modutils never came to this line"));
-            }
-        }
-        self.rewritten(&alias.into_iter().collect::<Vec<_>>(), &requests::today(name).note);
     }
 
     /// A name whose module the kernel has built in: nothing is loaded, and nothing takes options or commands.

@@ -24,6 +24,9 @@ pub struct Parsed {
     pub compound: bool,
     /// Whether it ends with `&` or `;`, so that no `;` may follow.
     pub terminated: bool,
+    /// Whether it is nothing but simple commands with `;`, `&`, `|`, `&&` or `||` between them. Only such a text is
+    /// surely right shell syntax, and can stand in a longer line without breaking that.
+    pub plain: bool,
     depth: i32,
     closes_more: bool,
 }
@@ -40,47 +43,75 @@ pub fn parse(text: &str) -> Result<Parsed, String> {
 
 /// Takes a line of a script apart: parentheses may be opened or closed in other lines (`start) …`).
 pub fn parse_part(text: &str) -> Result<Parsed, String> {
-    let mut scanner = Scanner { text, at: 0 };
+    let mut scanner = Scanner { text, at: 0, plain: true };
     let mut parsed = Parsed::default();
     let mut simple = Simple::new();
+    // an operator that wants a command after it
+    let mut open = false;
     loop {
         scanner.skip_blanks();
         let start = scanner.at;
         let Some(character) = scanner.peek() else { break };
         parsed.terminated = matches!(character, ';' | '&');
         match character {
-            ';' | '|' | '&' | '(' | ')' => {
-                // `>&` and `<&` belong to redirections and are eaten there
-                parsed.depth += i32::from(character == '(') - i32::from(character == ')');
+            '(' | ')' => {
                 scanner.at += 1;
+                scanner.plain = false;
+                parsed.depth += i32::from(character == '(') - i32::from(character == ')');
+                parsed.compound = true;
+                parsed.commands.extend((!simple.is_empty()).then(|| std::mem::take(&mut simple)));
+            }
+            ';' | '|' | '&' => {
+                let operator = scanner.run(";|&");
+                scanner.plain &= !simple.is_empty() && matches!(operator, ";" | "&" | "|" | "&&" | "||");
+                open = !matches!(operator, ";" | "&");
                 parsed.compound = true;
                 parsed.commands.extend((!simple.is_empty()).then(|| std::mem::take(&mut simple)));
             }
             '<' | '>' => scanner.redirection()?,
             _ => {
                 let word = scanner.word()?;
+                let raw = &text[word.range.clone()];
                 let is_descriptor = text[start..scanner.at].bytes().all(|byte| byte.is_ascii_digit());
                 if is_descriptor && matches!(scanner.peek(), Some('<' | '>')) {
                     continue;
                 }
-                if matches!(&text[word.range.clone()], "{" | "}") {
+                if matches!(raw, "{" | "}") {
                     parsed.compound = true;
                 }
+                scanner.plain &= !simple.is_empty() || !RESERVED.contains(&raw);
                 simple.push(word);
+                open = false;
             }
         }
         parsed.closes_more |= parsed.depth < 0;
     }
     parsed.commands.extend((!simple.is_empty()).then_some(simple));
+    parsed.plain = scanner.plain && !open;
     Ok(parsed)
 }
+
+/// Words that are no commands where a command may stand.
+const RESERVED: [&str; 16] = [
+    "!", "{", "}", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "then", "until",
+    "while",
+];
 
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    plain: bool,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    /// The longest run of these characters from here on.
+    fn run(&mut self, characters: &str) -> &'a str {
+        let rest = &self.text[self.at..];
+        let length = rest.find(|c| !characters.contains(c)).unwrap_or(rest.len());
+        self.at += length;
+        &rest[..length]
+    }
+
     fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()
     }
@@ -99,13 +130,18 @@ impl Scanner<'_> {
 
     /// `>file`, `2>&1`, `>>log`, `<in`.
     fn redirection(&mut self) -> Result<(), String> {
-        while matches!(self.peek(), Some('<' | '>' | '&' | '|')) {
-            self.at += 1;
-        }
+        let operator = self.run("<>&|");
+        self.plain &= matches!(operator, "<" | ">" | ">>" | "<&" | ">&" | ">|" | "<>");
         self.skip_blanks();
         match self.peek() {
             None | Some(';' | '|' | '&' | '(' | ')') => Err("a redirection has no target".to_owned()),
-            Some(_) => self.word().map(drop),
+            Some(_) => {
+                let target = self.word()?.range;
+                // `< 2>&1`: a shell takes the number for a descriptor and misses the target
+                let number = self.text[target].bytes().all(|byte| byte.is_ascii_digit());
+                self.plain &= !(number && matches!(self.peek(), Some('<' | '>')));
+                Ok(())
+            }
         }
     }
 
@@ -158,11 +194,13 @@ impl Scanner<'_> {
     /// After a back quote or a `$`: passes over what it encloses.
     fn expansion(&mut self, opening: char) -> Result<(), String> {
         if opening == '`' {
-            return self.until('`').map(drop);
+            let inside = self.until('`')?;
+            self.plain &= !inside.contains('\\') && parse(&inside).is_ok_and(|parsed| parsed.plain);
+            return Ok(());
         }
         let Some(open @ ('(' | '{')) = self.peek() else { return Ok(()) };
         let close = if open == '(' { ')' } else { '}' };
-        let mut depth = 0;
+        let (start, mut depth) = (self.at + 1, 0);
         while let Some(character) = self.next() {
             match character {
                 '\'' => drop(self.until('\'')?),
@@ -173,6 +211,8 @@ impl Scanner<'_> {
                 _ => {}
             }
             if depth == 0 {
+                let inside = &self.text[start..self.at - 1];
+                self.plain &= open == '(' && parse(inside).is_ok_and(|parsed| parsed.plain);
                 return Ok(());
             }
         }
@@ -226,6 +266,30 @@ mod tests {
         assert_eq!(commands("echo $(a; b \"c)\") `x;y` 'q;r'")[0].len(), 4);
         assert!(!parse("a >x 2>&1").unwrap().compound);
         assert!(parse("a &").unwrap().terminated);
+    }
+
+    #[test]
+    fn only_what_is_surely_right_is_plain() {
+        for text in ["a", "a;b && c || d | e &", "a >x 2>&1;", "X=1 a $(b; c) `d` \"$E\"", ""] {
+            assert!(parse(text).unwrap().plain, "{text}");
+        }
+        for text in [
+            "a;;b",
+            "&& a",
+            "a &&",
+            "if a; then b; fi",
+            "(a)",
+            "{ a; }",
+            "! a",
+            "a <<E",
+            "a >|| b",
+            "echo $(;)",
+            "echo ${}",
+            "a | ; b",
+            "fi",
+        ] {
+            assert!(!parse(text).unwrap().plain, "{text}");
+        }
     }
 
     #[test]

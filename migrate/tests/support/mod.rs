@@ -148,3 +148,23 @@ pub fn live_lines(plan: &Plan) -> Vec<String> {
     let lines = plan.files.iter().flat_map(|file| &file.lines);
     lines.map(|line| line.text.clone()).filter(|text| !text.starts_with('#')).collect()
 }
+
+/// Has a shell parse (not run) the body of every install and remove line, as kmod would give it to one.
+pub fn check_commands(plan: &Plan) {
+    for line in live_lines(plan) {
+        let mut words = line.splitn(3, ' ');
+        let (Some("install" | "remove"), Some(_), Some(body)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        // kmod takes one level of backslashes away
+        let mut text = String::new();
+        let mut characters = body.chars();
+        while let Some(character) = characters.next() {
+            text.extend(if character == '\\' { characters.next() } else { Some(character) });
+        }
+        let parsed =
+            Command::new("/bin/sh").args(["-n", "-c", "--", &text]).output().expect("there is a shell");
+        assert!(parsed.status.success(), "{line}\n{}", String::from_utf8_lossy(&parsed.stderr));
+    }
+}
