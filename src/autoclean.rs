@@ -8,6 +8,7 @@
 pub mod arrivals;
 pub mod store;
 
+use crate::config::underscored;
 use crate::modules::Modules;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,12 +168,7 @@ pub fn named_by_modprobe(output: &str) -> BTreeSet<String> {
 /// The module in a file: its name up to `.ko`, with `_` for `-`.
 fn module_of_file(path: &Path) -> Option<String> {
     let (stem, _compression) = path.file_name()?.to_str()?.split_once(".ko")?;
-    Some(kernel_name(stem))
-}
-
-/// A module's name as the kernel has it.
-fn kernel_name(name: &str) -> String {
-    name.replace('-', "_")
+    Some(underscored(stem))
 }
 
 #[cfg(test)]

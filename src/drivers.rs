@@ -5,7 +5,7 @@
 //! The file is TOML, a table a module, a line a setting; it is for people to read and may be edited.
 #![forbid(unsafe_code)]
 
-use crate::config::{Setting, SettingsOf};
+use crate::config::{Setting, SettingsOf, underscored};
 use crate::policy::ModuleName;
 use kerneld_compat::persist::replace::Turn;
 use std::collections::BTreeMap;
@@ -199,11 +199,6 @@ impl Drivers<'_> {
     fn told(&self, what: &str, why: impl std::fmt::Display) -> String {
         format!("settings of modules cannot be {what}, {}: {why}", self.file.display())
     }
-}
-
-/// A module's name as the kernel writes it.
-fn underscored(name: &str) -> String {
-    name.replace('-', "_")
 }
 
 /// The names in a directory, sorted; none when there is no such directory.

@@ -79,19 +79,34 @@ impl Kernel {
         Ok(id.trim().to_owned())
     }
 
-    /// The drivers of network interfaces that are up. Up to Linux 2.4 such an interface counted as a
-    /// use of its driver; today's kernels take the driver, and the network with it, away from under it.
-    pub fn network_drivers(&self) -> BTreeSet<String> {
+    /// Those of the `loaded` modules that drive network interfaces which are up. Up to Linux 2.4 such an
+    /// interface counted as a use of its driver; today's kernels take the driver, and the network with
+    /// it, away from under it. An interface without a device, like `dummy0`, does not tell its driver:
+    /// there every module counts whose name holds the interface's, less its digits. (Not so `tunl0`'s
+    /// ipip, nor interfaces of names of one's own.)
+    pub fn network_drivers(&self, loaded: &Modules) -> BTreeSet<String> {
         let interfaces = fs::read_dir(self.root.join("sys/class/net")).into_iter().flatten().flatten();
-        interfaces.filter_map(|interface| driver_if_up(&interface.path())).collect()
+        interfaces
+            .filter(|interface| is_up(&interface.path()))
+            .flat_map(|up| drivers(&up.path(), loaded))
+            .collect()
     }
 }
 
-fn driver_if_up(interface: &Path) -> Option<String> {
-    let flags = fs::read_to_string(interface.join("flags")).ok()?;
-    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok()?;
-    let module = fs::read_link(interface.join("device/driver/module")).ok()?;
-    (flags & IFF_UP != 0).then(|| module.file_name()?.to_str().map(str::to_owned))?
+fn is_up(interface: &Path) -> bool {
+    let flags = fs::read_to_string(interface.join("flags")).unwrap_or_default();
+    u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).is_ok_and(|flags| flags & IFF_UP != 0)
+}
+
+fn drivers(interface: &Path, loaded: &Modules) -> Vec<String> {
+    let named = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    if let Ok(module) = fs::read_link(interface.join("device/driver/module")) {
+        return named(&module).into_iter().collect();
+    }
+    let name = named(interface).unwrap_or_default();
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let may_drive = |module: &&String| !stem.is_empty() && name != "lo" && module.contains(stem);
+    loaded.keys().filter(may_drive).cloned().collect()
 }
 
 /// Unloads one module if nothing uses it, without waiting: delete_module(2) with `O_NONBLOCK`. Other
@@ -165,6 +180,8 @@ mod tests {
         assert!(kernel.identity("vfat").is_some_and(|now| Some(now) != before));
     }
 
+    const LOADED: &str = "dummy 16384 0 - Live 0x0\nsit 16384 0 - Live 0x0\ne1000 16384 0 - Live 0x0\n";
+
     #[test]
     fn the_driver_of_an_interface_that_is_up_is_found() {
         let (root, kernel) = tree(&[
@@ -172,13 +189,17 @@ mod tests {
             ("sys/class/net/eth1/flags", "0x1002\n"),
             ("sys/class/net/lo/flags", "0x9\n"),
             ("sys/class/net/bonding_masters", "\n"),
+            ("sys/class/net/dummy0/flags", "0x83\n"),
+            ("sys/class/net/sit0/flags", "0x80\n"),
+            ("proc/modules", LOADED),
         ]);
         for (interface, module) in [("eth0", "e1000"), ("eth1", "tulip")] {
             let driver = root.path().join("sys/class/net").join(interface).join("device/driver");
             fs::create_dir_all(&driver).unwrap();
             symlink(format!("../../../../module/{module}"), driver.join("module")).unwrap();
         }
-        assert_eq!(kernel.network_drivers(), ["e1000".to_owned()].into());
+        let loaded = kernel.loaded().unwrap();
+        assert_eq!(kernel.network_drivers(&loaded), ["dummy", "e1000"].map(str::to_owned).into());
     }
 
     #[test]

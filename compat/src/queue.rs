@@ -92,8 +92,6 @@ pub struct Stat {
     pub capacity: u64,
     /// Pid of the last `msgsnd`, 0 for none.
     pub last_sender: i32,
-    /// Pid of the last `msgrcv`, 0 for none.
-    pub last_receiver: i32,
     /// Owner.
     pub uid: u32,
     /// Owner's group.
@@ -157,7 +155,6 @@ impl Queue {
             bytes: raw.__msg_cbytes,
             capacity: raw.msg_qbytes,
             last_sender: raw.msg_lspid,
-            last_receiver: raw.msg_lrpid,
             uid: raw.msg_perm.uid,
             gid: raw.msg_perm.gid,
             creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),

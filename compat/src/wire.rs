@@ -12,9 +12,6 @@ use std::str::FromStr;
 /// The value of the `version` field in the new protocol (`KERNELD_VERSION`-era `kerneld.h`, Linux 2.1).
 pub const NEW_PROTOCOL_VERSION: u16 = 2;
 
-/// The most bytes of `mtext` that the old kerneld read of a request (modutils 2.4 `kerneld.c`).
-pub const MAX_MTEXT: usize = 1024;
-
 /// Largest id that a 32-bit sender can ask its answer under (`long` on ilp32).
 pub const MAX_ID: i64 = 0x7fff_ffff;
 

@@ -2,8 +2,9 @@
 //! as far as modprobe says that the request names them.
 #![forbid(unsafe_code)]
 
-use super::{came_in, kernel_name, named_by_modprobe};
+use super::{came_in, named_by_modprobe};
 use crate::action;
+use crate::config::underscored;
 use crate::modules::{Kernel, Modules};
 use std::collections::BTreeMap;
 use std::fs;
@@ -84,7 +85,7 @@ impl Inquiry {
             return Err(failed(&output.status));
         }
         let mut named = named_by_modprobe(&String::from_utf8_lossy(&output.stdout));
-        named.insert(kernel_name(&self.name));
+        named.insert(underscored(&self.name));
         arrivals.retain(|name, _| named.contains(name));
         Ok(())
     }

@@ -121,7 +121,8 @@ impl Store {
         let loaded = self.kernel.loaded().map_err(|error| error.to_string())?;
         let same = |name: &str, our: &Ours| self.kernel.identity(name) == Some(our.identity);
         ours.retain(|name, our| loaded.contains_key(name) && same(name, our));
-        Ok(View { loaded, drivers: self.kernel.network_drivers() })
+        let drivers = self.kernel.network_drivers(&loaded);
+        Ok(View { loaded, drivers })
     }
 
     /// Held until dropped. A file of its own, for the state file is replaced.

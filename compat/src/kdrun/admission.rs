@@ -121,7 +121,6 @@ mod tests {
             messages: 0,
             capacity: 16384,
             last_sender: 0,
-            last_receiver: 0,
             uid: 100,
             gid: 200,
             creator: (0, 0),
