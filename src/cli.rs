@@ -13,7 +13,9 @@ use clap::{Args, Parser, Subcommand};
 use kerneld_compat::queue::{DEFAULT_KEY, Select};
 use kerneld_compat::tool::{default_state_dir, parse_key};
 use nix::unistd::setsid;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
@@ -137,15 +139,16 @@ fn autoclean(args: AutocleanArgs) -> Result<(), String> {
 }
 
 fn serve(start: Start) -> Result<(), String> {
-    let in_background = start.in_background;
-    if in_background {
+    let mut parent = None;
+    if start.in_background {
         setsid().map_err(|errno| format!("cannot leave the terminal's session: {}", errno.desc()))?;
+        // Of our own, for standard output is /dev/null by the time that we serve.
+        let pipe = std::io::stdout().as_fd().try_clone_to_owned();
+        parent = Some(File::from(pipe.map_err(|error| format!("cannot keep the parent's pipe: {error}"))?));
     }
     daemon::run(options(start)?, move || {
-        if in_background {
-            // The parent waits for a line; if it is gone, nobody needs one.
-            let _ = writeln!(std::io::stdout(), "ready");
-        }
+        // The parent waits for a line; if it is gone, nobody needs one.
+        let _ = parent.take().map(|mut pipe| writeln!(pipe, "ready"));
     })
 }
 

@@ -12,7 +12,7 @@ use crate::settings::{Overrides, Settings};
 use crate::status::Switches;
 use crate::sys;
 use kerneld_compat::journal::{Accepted, Journal, Started};
-use kerneld_compat::queue::Queue;
+use kerneld_compat::queue::{Queue, Select};
 use log::{info, warn};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
@@ -48,6 +48,13 @@ pub struct Options {
     pub config_file: Option<PathBuf>,
 }
 
+impl Options {
+    /// Which requests are served.
+    fn select(&self) -> Select {
+        self.only_type.map_or(Select::UpTo(255), Select::Exactly)
+    }
+}
+
 /// Runs the daemon until SIGTERM or SIGINT. `ready` is called once requests are served.
 ///
 /// # Errors
@@ -78,12 +85,13 @@ fn serve(
     let (journal, recovered) = open_journal(queue, &options)?;
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
     let settings = Settings::resolve(&options.config, &options.overrides);
+    sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let ours = autoclean::store::Store::open(&options.state_dir, Kernel::default());
-    let executor = Executor::start(queue, settings, options.switches, journal, ours, intake);
+    let executor =
+        Executor::start(queue, options.select(), settings, options.switches, journal, ours, intake);
     executor.recover(recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     ready();
-    sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     wait_for_end(signals, || reread(&options, queue, user, &executor));
     executor.stop(GRACE);
     Ok(())
@@ -94,12 +102,24 @@ fn serve(
 fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, executor: &Executor) {
     let reread = config::load(options.config_file.as_deref()).and_then(|config| {
         channel::give_access(queue, &config.queue, user)?;
+        warn_of_what_waits(&options.config, &config);
         executor.set_settings(Settings::resolve(&config, &options.overrides));
         Ok(())
     });
     match reread {
         Ok(()) => info!("SIGHUP: the configuration is read again"),
         Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),
+    }
+}
+
+/// What a running intake and an open journal cannot change.
+fn warn_of_what_waits(old: &Config, new: &Config) {
+    let fixed = |config: &Config| {
+        let numbers = (config.persist.get_number, config.persist.set_number);
+        (numbers, config.intake.clone(), config.journal.clone())
+    };
+    if fixed(old) != fixed(new) {
+        warn!("SIGHUP: [intake], [journal] and the numbers of [persist] take effect at the next start");
     }
 }
 
@@ -148,7 +168,7 @@ fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec
 fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
     let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    let owner = dir.metadata().map_err(failed)?.uid();
+    let owner = dir.symlink_metadata().map_err(failed)?.uid();
     if owner != Uid::effective().as_raw() {
         return Err(format!("the state directory {} belongs to user {owner}, not to us", dir.display()));
     }

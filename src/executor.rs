@@ -10,7 +10,7 @@ mod orders;
 mod runs;
 mod upkeep;
 
-use orders::Work;
+use orders::{PersistRequest, Work};
 
 use crate::action::FromIntake;
 use crate::autoclean;
@@ -23,12 +23,12 @@ use crate::settings::Settings;
 use crate::stale::StaleMessages;
 use crate::status::Switches;
 use kerneld_compat::journal::Journal;
-use kerneld_compat::queue::Queue;
+use kerneld_compat::queue::{Queue, Select};
 use kerneld_compat::sender::Senders;
 use log::{LevelFilter, error, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
@@ -40,6 +40,8 @@ const IDLE_WORKERS: usize = 8;
 /// The executor, shared by its threads.
 pub struct Executor {
     queue: Queue,
+    /// What the intake takes of it.
+    served: Select,
     settings: RwLock<Arc<Settings>>,
     journal: Journal,
     /// Who sends, for the journal.
@@ -65,6 +67,8 @@ struct State {
     outbox: Outbox,
     stale: StaleMessages,
     switches: Switches,
+    /// Requests for persistent settings, in order; the first is being carried out.
+    persist: VecDeque<(PersistRequest, Waiter)>,
     /// The running screen blanker.
     blanker: Option<(JobId, Handle)>,
     /// Texts of system commands that were refused, and said so.
@@ -82,6 +86,7 @@ impl Executor {
     /// Starts workers that take orders from `intake`, and the clock.
     pub fn start(
         queue: Queue,
+        served: Select,
         settings: Settings,
         switches: Switches,
         journal: Journal,
@@ -93,8 +98,9 @@ impl Executor {
             jobs: Jobs::new(settings.at_once, settings.busy_limit),
             delays: Delays::default(),
             outbox: Outbox::new(queue),
-            stale: StaleMessages::new(queue, Instant::now()),
+            stale: StaleMessages::new(queue, served, Instant::now()),
             switches,
+            persist: VecDeque::new(),
             blanker: None,
             refused_commands: HashSet::new(),
             sweep: None,
@@ -104,6 +110,7 @@ impl Executor {
         };
         let executor = Arc::new(Executor {
             queue,
+            served,
             settings: RwLock::new(Arc::new(settings)),
             journal,
             senders: Mutex::default(),
@@ -165,7 +172,11 @@ impl Executor {
     fn add_worker(self: &Arc<Self>) {
         self.idle.fetch_add(1, Ordering::AcqRel);
         let worker = Arc::clone(self);
-        thread::spawn(move || worker.work());
+        if let Err(error) = thread::Builder::new().spawn(move || worker.work()) {
+            // The one who wanted it comes back to the channel itself, only later.
+            self.idle.fetch_sub(1, Ordering::AcqRel);
+            error!("cannot start another worker: {error}");
+        }
     }
 
     /// The life of a worker: one piece of work after another, until others can do without it.

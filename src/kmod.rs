@@ -3,7 +3,7 @@
 
 use crate::policy::Refusal;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -32,12 +32,12 @@ pub fn helper(chosen: Option<&Path>) -> Result<PathBuf, Refusal> {
 
 /// Whether this kernel takes and gives up no modules any more.
 pub fn modules_disabled() -> bool {
-    static FILE: OnceLock<Option<File>> = OnceLock::new();
+    static FILE: OnceLock<File> = OnceLock::new();
     matches!(setting(&FILE, DISABLED), Ok(Some(value)) if value.starts_with('1'))
 }
 
 fn named_by_kernel() -> Result<PathBuf, Refusal> {
-    static FILE: OnceLock<Option<File>> = OnceLock::new();
+    static FILE: OnceLock<File> = OnceLock::new();
     match setting(&FILE, MODPROBE) {
         // A kernel without modules has no such file.
         Ok(None) => Ok(COMPILED_IN.into()),
@@ -51,8 +51,15 @@ fn named_by_kernel() -> Result<PathBuf, Refusal> {
 
 /// What a setting holds now; `None` on a kernel that has none of this name. The file stays open: each
 /// request reads it, and reading from the start gives the value of that moment.
-fn setting(file: &OnceLock<Option<File>>, path: &str) -> io::Result<Option<String>> {
-    let Some(file) = file.get_or_init(|| File::open(path).ok()) else { return Ok(None) };
+fn setting(file: &OnceLock<File>, path: &str) -> io::Result<Option<String>> {
+    let file = match file.get() {
+        Some(file) => file,
+        None => match File::open(path) {
+            Ok(opened) => file.get_or_init(|| opened),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        },
+    };
     let mut value = [0; PATH_LEN];
     let len = file.read_at(&mut value, 0)?;
     Ok(Some(String::from_utf8_lossy(&value[..len]).into_owned()))
@@ -79,14 +86,14 @@ mod tests {
 
     #[test]
     fn a_setting_is_read_anew_each_time() {
-        static FILE: OnceLock<Option<File>> = OnceLock::new();
+        static FILE: OnceLock<File> = OnceLock::new();
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         for value in ["/sbin/modprobe\n", "\n"] {
             std::fs::write(path, value).unwrap();
             assert_eq!(setting(&FILE, path).unwrap().as_deref(), Some(value));
         }
-        static MISSING: OnceLock<Option<File>> = OnceLock::new();
+        static MISSING: OnceLock<File> = OnceLock::new();
         assert_eq!(setting(&MISSING, "/proc/sys/kernel/no-such").unwrap(), None);
     }
 }

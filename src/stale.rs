@@ -2,8 +2,7 @@
 //! dropped those older than 10 s from a full one (`ipc/msg.c`), and no kernel does so any more.
 #![forbid(unsafe_code)]
 
-use crate::status::flushable;
-use kerneld_compat::queue::Queue;
+use kerneld_compat::queue::{Queue, Select};
 use log::warn;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,12 +12,15 @@ use std::time::{Duration, Instant};
 pub const AGE: Duration = Duration::from_secs(10);
 
 /// The longest that the daemon sleeps without a look at its queue: SysV queues wake nobody who does
-/// not receive, so a channel that others fill has to be looked at.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// not receive, so a channel that others fill has to be looked at. With nothing else to do this is its
+/// only wake-up, as often as kerneld's own alarm was by default.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// What is remembered between two looks at the queue.
 pub struct StaleMessages {
     queue: Queue,
+    /// What the intake takes: nothing of that is stale.
+    served: Select,
     next: Instant,
     pause: Duration,
     /// Foreign messages seen at the last look, by fingerprint: how many of each.
@@ -27,8 +29,8 @@ pub struct StaleMessages {
 
 impl StaleMessages {
     /// A first look comes [`AGE`] from now.
-    pub fn new(queue: Queue, now: Instant) -> Self {
-        StaleMessages { queue, next: now + AGE, pause: AGE, seen: HashMap::new() }
+    pub fn new(queue: Queue, served: Select, now: Instant) -> Self {
+        StaleMessages { queue, served, next: now + AGE, pause: AGE, seen: HashMap::new() }
     }
 
     /// When [`StaleMessages::look`] wants to be called.
@@ -55,8 +57,9 @@ impl StaleMessages {
 
     fn drop_old(&mut self, wanted: impl Fn(i64) -> bool) {
         let mut before = std::mem::take(&mut self.seen);
+        let served = self.served;
         let dropped = self.queue.sift(|mtype, mtext| {
-            if !flushable(mtype) || wanted(mtype) {
+            if served.takes(mtype) || wanted(mtype) {
                 return true;
             }
             let print = fingerprint(mtype, mtext);
@@ -91,12 +94,12 @@ mod tests {
     fn a_full_channel_loses_what_was_there_before_and_keeps_the_rest() {
         let queue = Queue::create(0, 0o600).unwrap();
         let start = Instant::now();
-        let mut stale = StaleMessages::new(queue, start);
+        let mut stale = StaleMessages::new(queue, Select::UpTo(255), start);
         queue.send(700, b"wanted").unwrap();
         while queue.send(300, &[1; 512]).is_ok() {}
         stale.look(start + AGE, |mtype| mtype == 700);
         assert!(queue.stat().unwrap().full(), "at the first look all may be new");
-        queue.try_receive(kerneld_compat::queue::Select::Exactly(300), &mut Default::default()).unwrap();
+        queue.try_receive(Select::Exactly(300), &mut Default::default()).unwrap();
         queue.send(300, &[2; 512]).unwrap();
         stale.look(start + 2 * AGE, |mtype| mtype == 700);
         let left = queue.stat().unwrap().messages;
@@ -108,7 +111,7 @@ mod tests {
     fn an_empty_queue_is_looked_at_ever_more_rarely() {
         let queue = Queue::create(0, 0o600).unwrap();
         let start = Instant::now();
-        let mut stale = StaleMessages::new(queue, start);
+        let mut stale = StaleMessages::new(queue, Select::UpTo(255), start);
         let mut now = start;
         let looks = std::iter::from_fn(|| {
             let next = stale.next_look()?;
@@ -117,7 +120,7 @@ mod tests {
             now = next;
             Some(pause.as_secs())
         });
-        assert_eq!(looks.take(4).collect::<Vec<_>>(), [10, 20, 40, 80]);
+        assert_eq!(looks.take(5).collect::<Vec<_>>(), [10, 20, 40, 60, 60]);
         queue.remove().unwrap();
     }
 }

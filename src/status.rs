@@ -62,11 +62,6 @@ impl Switches {
     }
 }
 
-/// Whether `flush` may drop a message of this type: it is no request to us.
-pub fn flushable(mtype: i64) -> bool {
-    mtype > Command::Debug.number()
-}
-
 /// The most that an answer's text may hold, whatever its header.
 const MAX_TEXT: usize = CAPACITY - 64;
 

@@ -4,7 +4,9 @@
 //! because a message is received by type, into a buffer of known size, and its length matters.
 
 use nix::errno::Errno;
+use std::collections::VecDeque;
 use std::mem::size_of;
+use std::time::Duration;
 
 /// The key of the daemon's queue unless another is given: `kern` in ASCII.
 pub const DEFAULT_KEY: i32 = 0x6b65_726e;
@@ -198,11 +200,11 @@ impl Queue {
     /// Sends a message without waiting for room.
     ///
     /// # Errors
-    /// `EAGAIN` when the queue is full; `EINVAL` for a type below 1 or a text over [`CAPACITY`];
+    /// `EAGAIN` when the queue is full; `EINVAL` for a type below 1; `E2BIG` for a text over [`CAPACITY`];
     /// `EIDRM` or `EINVAL` when the queue is gone.
     pub fn send(&self, mtype: i64, mtext: &[u8]) -> Result<(), Errno> {
         if mtext.len() > CAPACITY {
-            return Err(Errno::EINVAL);
+            return Err(Errno::E2BIG);
         }
         let mut buffer = Buffer { mtype, ..Buffer::default() };
         buffer.mtext[..mtext.len()].copy_from_slice(mtext);
@@ -232,30 +234,45 @@ impl Queue {
         }
     }
 
-    /// Takes every message out and puts back, in order, those that `keep` wants; how many it dropped.
-    /// What arrives meanwhile stays.
+    /// Takes each message out in turn and puts back, in order, those that `keep` wants; how many it
+    /// dropped. Each goes back at once, for senders may be waiting for its room; one that finds none
+    /// is tried again as long as something is taken out, and for a second more.
     ///
     /// # Errors
-    /// As [`Queue::receive`]; or when there was no room to put one back, which is then lost.
+    /// As [`Queue::stat`]; or when there was no room to put one back, which is then lost.
     pub fn sift(&self, mut keep: impl FnMut(i64, &[u8]) -> bool) -> Result<usize, Errno> {
         let mut buffer = Buffer::default();
-        let mut kept = Vec::new();
+        let mut kept = VecDeque::new();
         let mut dropped = 0;
         for _ in 0..self.stat()?.messages {
-            if !self.try_receive(Select::Any, &mut buffer)? {
+            if self.try_receive(Select::Any, &mut buffer) != Ok(true) {
                 break;
             }
             if keep(buffer.mtype(), buffer.mtext()) {
-                kept.push((buffer.mtype(), buffer.mtext().to_vec()));
+                kept.push_back((buffer.mtype(), buffer.mtext().to_vec()));
             } else {
                 dropped += 1;
             }
+            self.put_back(&mut kept);
         }
-        let mut lost = None;
-        for (mtype, mtext) in kept {
-            lost = self.send(mtype, &mtext).err().or(lost);
+        for _ in 0..200 {
+            if self.put_back(&mut kept) {
+                return Ok(dropped);
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        lost.map_or(Ok(dropped), Err)
+        Err(Errno::EAGAIN)
+    }
+
+    /// Sends what finds room; whether that was all.
+    fn put_back(&self, kept: &mut VecDeque<(i64, Vec<u8>)>) -> bool {
+        while let Some((mtype, mtext)) = kept.front() {
+            if self.send(*mtype, mtext) == Err(Errno::EAGAIN) {
+                return false;
+            }
+            kept.pop_front();
+        }
+        true
     }
 
     fn receive_with(&self, select: Select, buffer: &mut Buffer, flags: i32) -> Result<(), Errno> {
@@ -322,7 +339,7 @@ mod tests {
             queue.receive(Select::Exactly(9), &mut buffer).unwrap();
             assert_eq!((buffer.mtype(), buffer.mtext()), (9, &text[..]));
         }
-        assert_eq!(queue.send(9, &[0; CAPACITY + 1]), Err(Errno::EINVAL));
+        assert_eq!(queue.send(9, &[0; CAPACITY + 1]), Err(Errno::E2BIG));
     }
 
     #[test]

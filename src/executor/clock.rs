@@ -1,4 +1,4 @@
-//! What is due by time: one thread that sleeps until the next deadline, and for ever if there is none.
+//! What is due by time: one thread that sleeps until the next deadline.
 
 use super::{Executor, State};
 use crate::action::Task;

@@ -5,10 +5,11 @@ use super::{Executor, PoisonError, State, set_log_level};
 use crate::action::{Action, Order, Task};
 use crate::jobs::{Submitted, Waiter};
 use crate::policy::{self, ModuleName, PersistNumbers, Refusal};
-use crate::status::{flushable, render};
+use crate::status::render;
 use kerneld_compat::journal::Accepted;
 use kerneld_compat::persist::record::BadRecord;
 use kerneld_compat::persist::{StoreError, parse_get, parse_set};
+use kerneld_compat::queue::CAPACITY;
 use kerneld_compat::request::Request;
 use log::{debug, info, warn};
 use std::net::IpAddr;
@@ -23,10 +24,15 @@ const REMEMBERED: usize = 1000;
 pub(super) enum Work<'a> {
     /// See a job through whose helper has been started.
     Run(Box<Run<'a>>),
-    /// Read the persistent settings.
-    GetPersist(Vec<u8>, Waiter),
-    /// Change the persistent settings, down to the disk.
-    SetPersist(Vec<u8>, Waiter),
+    /// Read and change persistent settings until no more are asked for, down to the disk.
+    Persist,
+}
+
+/// What is asked of the persistent settings.
+#[derive(Clone)]
+pub(super) enum PersistRequest {
+    Get(Vec<u8>),
+    Set(Vec<u8>),
 }
 
 impl Executor {
@@ -46,8 +52,7 @@ impl Executor {
     pub(super) fn carry_out(&self, work: Work) {
         match work {
             Work::Run(run) => self.complete(*run),
-            Work::GetPersist(text, waiter) => self.get_persist(&text, waiter),
-            Work::SetPersist(text, waiter) => self.set_persist(&text, waiter),
+            Work::Persist => self.serve_persist(),
         }
     }
 
@@ -60,7 +65,8 @@ impl Executor {
                 Request { command: accepted.command(), text: &accepted.text.0, reply: accepted.reply };
             info!("{} '{}' is left from before: taken up again", request.command, accepted.text);
             match policy::judge(&request, PersistNumbers { get: 0, set: 0 }) {
-                Ok(action @ (Action::Load(_) | Action::Unload(_) | Action::UnloadLater(_))) => {
+                Ok(action @ Action::UnloadLater(_)) => drop(self.act(action, waiter)),
+                Ok(action @ (Action::Load(_) | Action::Unload(_))) => {
                     let executor = Arc::clone(self);
                     thread::spawn(move || executor.act(action, waiter).map(|work| executor.carry_out(work)));
                 }
@@ -84,8 +90,8 @@ impl Executor {
             Action::Blanker(true) => self.submit(Task::Blanker, waiter),
             Action::Blanker(false) => self.unblank(waiter),
             Action::System(text) => self.system(&text, waiter),
-            Action::GetPersist(text) => Some(Work::GetPersist(text, waiter)),
-            Action::SetPersist(text) => Some(Work::SetPersist(text, waiter)),
+            Action::GetPersist(text) => self.queue_persist(PersistRequest::Get(text), waiter),
+            Action::SetPersist(text) => self.queue_persist(PersistRequest::Set(text), waiter),
             Action::Status(words) => self.tell_status(&words, waiter),
             Action::Unknown(command) => {
                 warn!("{command} is not served");
@@ -170,6 +176,26 @@ impl Executor {
         self.submit(Task::System(text, serial), waiter)
     }
 
+    /// One worker at a time sees to these, so that two changes of a key happen in their order.
+    fn queue_persist(&self, request: PersistRequest, waiter: Waiter) -> Option<Work<'_>> {
+        let mut state = self.lock();
+        state.persist.push_back((request, waiter));
+        (state.persist.len() == 1).then_some(Work::Persist)
+    }
+
+    fn serve_persist(&self) {
+        let mut next = self.lock().persist.front().cloned();
+        while let Some((request, waiter)) = next {
+            match request {
+                PersistRequest::Get(text) => self.get_persist(&text, waiter),
+                PersistRequest::Set(text) => self.set_persist(&text, waiter),
+            }
+            let mut state = self.lock();
+            state.persist.pop_front();
+            next = state.persist.front().cloned();
+        }
+    }
+
     /// The value, and its size as the status; for an unknown key nothing, and 0.
     fn get_persist(&self, text: &[u8], waiter: Waiter) {
         let invalid = |bad: BadRecord| Refusal::new(libc::EINVAL, bad.to_string());
@@ -177,6 +203,9 @@ impl Executor {
             .map_err(invalid)
             .and_then(|key| self.settings().store.get(&key).map_err(no_store));
         match found.map(Option::unwrap_or_default) {
+            Ok(value) if value.len() > CAPACITY - 12 => {
+                self.refuse(&Refusal::new(libc::E2BIG, "the value is longer than a message may be"), waiter)
+            }
             Ok(value) => self.answer_text(waiter, i32::try_from(value.len()).unwrap_or(i32::MAX), &value),
             Err(refusal) => self.refuse(&refusal, waiter),
         };
@@ -231,7 +260,7 @@ impl Executor {
 
     /// Drops what nobody here serves; requests and answers that clients wait for go back.
     fn flush(&self, state: &State) -> usize {
-        let dropped = self.queue.sift(|mtype, _| !flushable(mtype) || state.outbox.owns(mtype));
+        let dropped = self.queue.sift(|mtype, _| self.served.takes(mtype) || state.outbox.owns(mtype));
         dropped.unwrap_or_else(|errno| {
             warn!("flush: {}", errno.desc());
             0

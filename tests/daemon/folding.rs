@@ -15,8 +15,8 @@ fn equal_requests_in_flight_share_one_helper_and_its_status() {
             thread::spawn(move || client.ask(Command::RequestModule, b"wait", Some(PATIENCE)).unwrap().status)
         })
         .collect();
-    // Each is read in order, so this answer says that all before it were.
-    wait_for("all requests to be read", || daemon.queue().stat().unwrap().messages == 0);
+    wait_for("all requests to be read", || daemon.accepted("wait") == 4);
+    // Orders are carried out in turn, so this answer says that all before it were.
     daemon.kdstat("");
     daemon.go();
     assert_eq!(clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>(), [0; 4]);

@@ -103,3 +103,24 @@ fn a_store_that_cannot_be_read_is_an_error_to_the_driver_too() {
     assert_eq!(ask(&daemon, Layout::Lp64New, SET, &set).status, -libc::EIO);
     assert!(daemon.log().contains("no usable GDBM database"));
 }
+
+#[test]
+fn changes_of_a_key_happen_in_their_order() {
+    let daemon = started();
+    let client = daemon.client(Layout::Lp64New);
+    let set = |value| Change::Set(key("k"), vec![value]).encode();
+    for value in 0..100 {
+        client.post(SET, &set(value), Some(PATIENCE)).unwrap();
+    }
+    // The lowest number is read first: without this, the get would overtake the sets.
+    ask(&daemon, Layout::Lp64New, SET, &set(99));
+    assert_eq!(ask(&daemon, Layout::Lp64New, GET, b"k\0").text, [99]);
+}
+
+#[test]
+fn a_value_longer_than_a_message_is_refused_and_not_left_unanswered() {
+    let daemon = started();
+    let store = kerneld_compat::persist::Store::new(daemon.dir.path().join("persist.gdbm"));
+    store.apply(&[Change::Set(key("long"), vec![1; 9000])]).unwrap();
+    assert_eq!(ask(&daemon, Layout::Lp64New, GET, b"long\0").status, -libc::E2BIG);
+}

@@ -9,7 +9,6 @@ use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// A daemon with a configuration, whose helpers are scripts and the recorder in one folder.
@@ -121,7 +120,7 @@ fn a_route_is_asked_of_the_helper_with_a_checked_address() {
         assert_eq!(daemon.status(Command::RequestRoute, text), -libc::EINVAL, "{text}");
     }
     let both = [1, 2].map(|_| ask_aside(daemon, Command::RequestRoute, "10.0.0.1"));
-    wait_for("the helper", || setup.lines("routes").len() == 1);
+    wait_for("both", || daemon.accepted("10.0.0.1") == 2 && setup.lines("routes").len() == 1);
     daemon.kdstat("");
     std::fs::write(setup.path("go"), "").unwrap();
     for asked in both {
@@ -169,8 +168,8 @@ fn the_blankers_exit_answers_off() {
     let on = ask_aside(daemon, Command::ScreenBlanker, "on");
     wait_for("the blanker", || setup.lines("blanked") == ["on"]);
     let again = ask_aside(daemon, Command::ScreenBlanker, "on");
-    // Nothing shows that it waits for the one that runs; an off that overtook it would leave it one of its own.
-    thread::sleep(Duration::from_millis(300));
+    wait_for("it to be taken in", || daemon.accepted("on") == 2);
+    daemon.kdstat("");
     assert_eq!(daemon.status(Command::ScreenBlanker, "off"), 5);
     assert_eq!([on, again].map(|asked| asked.join().unwrap().status), [5, 5]);
     assert_eq!(setup.lines("blanked"), ["on"]);
@@ -256,7 +255,7 @@ fn a_channel_filled_by_strangers_is_cleared() {
 
 #[test]
 fn after_a_crash_every_waiting_client_is_answered() {
-    let mut first = Daemon::start(&["delay=1"]);
+    let mut first = Daemon::start(&["delay=600"]);
     let load = ask_aside(&first, Command::RequestModule, "wait");
     let later = ask_aside(&first, Command::DelayedReleaseModule, "exit6");
     let unload = ask_aside(&first, Command::ReleaseModule, "wait-unload");
@@ -273,4 +272,19 @@ fn after_a_crash_every_waiting_client_is_answered() {
     assert_eq!(later.join().unwrap().status, 6);
     let ran = argv(&first);
     assert_eq!(ran.iter().filter(|argv| *argv == "-q -- wait").count(), 2, "run again: {ran:?}");
+    let null = |record: &kerneld::recorder::Record| {
+        record.fds.values().all(|target| target == Path::new("/dev/null"))
+    };
+    assert!(first.records().iter().all(null), "helpers of the very beginning too");
+}
+
+#[test]
+fn debug_logs_each_step_until_nodebug() {
+    let daemon = Daemon::start(&[]);
+    for (words, name, steps) in [("debug", "exit1", 1), ("nodebug", "exit2", 0)] {
+        daemon.kdstat(words);
+        daemon.status(Command::RequestModule, name);
+        let step = format!("request_module '{name}': running");
+        assert_eq!(daemon.log().matches(&step).count(), steps, "{words}");
+    }
 }

@@ -62,8 +62,13 @@ pub fn skip_unless(usable: bool, tool: &str, why: &str) -> bool {
 fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
     let log = dir.path().join("log");
     let file = fs::File::options().append(true).create(true).open(&log).unwrap();
+    // Never the machine's own configuration.
+    let config = dir.path().join("empty.toml");
+    fs::write(&config, "").unwrap();
+    let configured = args.iter().any(|arg| arg.starts_with("--config"));
     let mut process = kerneld()
         .args(["--foreground", "--key", &key.to_string()])
+        .args((!configured).then(|| format!("--config={}", config.display())))
         .arg("--state-dir")
         .arg(dir.path().join("state"))
         .args(args)
@@ -126,6 +131,13 @@ impl Daemon {
 
     pub fn records(&self) -> Vec<Record> {
         recorder::read(self.dir.path()).unwrap()
+    }
+
+    /// Requests of this text that were taken in.
+    pub fn accepted(&self, text: &str) -> usize {
+        let text = format!("\"text\":\"{text}\"");
+        let journal = fs::read_to_string(self.dir.path().join("state/journal")).unwrap();
+        journal.lines().filter(|line| line.contains("\"accepted\"") && line.contains(&text)).count()
     }
 
     pub fn log(&self) -> String {
