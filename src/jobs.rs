@@ -176,8 +176,8 @@ impl Jobs {
     }
 
     /// All jobs, newest first, as kdstat lists them.
-    pub fn newest_first(&self) -> impl Iterator<Item = (JobId, &Job)> {
-        self.jobs.iter().rev().map(|(id, job)| (*id, job))
+    pub fn newest_first(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().rev()
     }
 
     /// Whether a request_module has a helper or waits for one.
@@ -247,7 +247,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             jobs.submit(load(name), reply(0), Instant::now());
         }
-        let listed: Vec<_> = jobs.newest_first().map(|(_, job)| job.task.text()).collect();
+        let listed: Vec<_> = jobs.newest_first().map(|job| job.task.text()).collect();
         assert_eq!(listed, ["c", "b", "a"]);
     }
 }

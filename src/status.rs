@@ -75,8 +75,7 @@ pub fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: 
     let pid = std::process::id();
     let _ =
         writeln!(text, "Version {version}, pid={pid}, delay={delay}, {}keep, {}debug", no(keep), no(debug));
-    let mut lines =
-        jobs.newest_first().map(|(_, job)| job_line(job)).chain(delays.latest_first().map(delayed_line));
+    let mut lines = jobs.newest_first().map(job_line).chain(delays.latest_first().map(delayed_line));
     let first = lines.next();
     text.push_str(if first.is_some() { "job queue:\n" } else { "no jobs waiting\n" });
     let mut left_out = 0;

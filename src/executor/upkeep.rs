@@ -61,8 +61,12 @@ impl<'a> Upkeep<'a> {
     /// What nobody needs to wait for. A load that failed may have brought dependencies in, too.
     pub(super) fn after_answer(self) {
         let Some(Loading { name, watch: Some(watch), .. }) = &self.loading else { return };
-        let adopted = watch.arrivals().map_err(|error| error.to_string()).and_then(|mut arrivals| {
-            self.executor.restrict(name, &self.settings, &mut arrivals)?;
+        let mut arrivals = match watch.arrivals() {
+            Ok(arrivals) if arrivals.is_empty() => return,
+            Ok(arrivals) => arrivals,
+            Err(error) => return warn!("autoclean will not know what {name} brought in: {error}"),
+        };
+        let adopted = self.executor.restrict(name, &self.settings, &mut arrivals).and_then(|()| {
             debug!("came in through us: {:?}", arrivals.keys());
             self.executor.ours.adopt(arrivals)
         });
@@ -82,9 +86,6 @@ impl Executor {
         arrivals: &mut Arrivals,
     ) -> Result<(), String> {
         let Ok(modprobe) = kmod::helper(settings.modprobe.as_deref()) else { return Ok(()) };
-        if arrivals.is_empty() {
-            return Ok(());
-        }
         let inquiry = {
             let _shared = self.spawning.read().unwrap_or_else(PoisonError::into_inner);
             Inquiry::start(&modprobe, name.as_str()).map_err(|error| error.to_string())?
