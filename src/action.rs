@@ -4,6 +4,7 @@
 use crate::policy::{ModuleName, Refusal};
 use kerneld_compat::request::{Command, ReplyTo};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::IpAddr;
@@ -138,17 +139,17 @@ pub enum Watch {
 
 impl Helper {
     /// argv, as it is written down.
-    pub fn argv(&self) -> Vec<&OsStr> {
-        [self.path.as_os_str()].into_iter().chain(self.args.iter().map(OsStr::new)).collect()
+    pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
+        [self.path.as_os_str()].into_iter().chain(self.args.iter().map(OsStr::new))
     }
 
     /// The environment that the kernel gives its helpers (`call_modprobe`, Linux 2.4 to today), and
     /// `KERNELD_TRIGGER`.
-    pub fn env(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub fn env(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
         [("HOME", "/"), ("TERM", "linux"), ("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")]
             .into_iter()
-            .map(|(name, value)| (name, value.to_owned()))
-            .chain(self.trigger.map(|pid| ("KERNELD_TRIGGER", pid.to_string())))
+            .map(|(name, value)| (name, Cow::Borrowed(value)))
+            .chain(self.trigger.map(|pid| ("KERNELD_TRIGGER", pid.to_string().into())))
     }
 }
 
@@ -169,6 +170,6 @@ mod tests {
         assert_eq!(modprobe_args(&name, true), ["-q", "-r", "--", "ppp"]);
         let helper = |trigger| Helper { path: "/x".into(), args: vec![], trigger, watch: Watch::Nothing };
         assert_eq!(helper(None).env().count(), 3);
-        assert!(helper(Some(-2)).env().any(|pair| pair == ("KERNELD_TRIGGER", "-2".to_owned())));
+        assert!(helper(Some(-2)).env().any(|pair| pair == ("KERNELD_TRIGGER", "-2".into())));
     }
 }

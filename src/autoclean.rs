@@ -150,11 +150,6 @@ pub fn mark(
     swept
 }
 
-/// What is loaded in `after` and was not in `before`.
-pub fn came_in(before: &Modules, after: &Modules) -> BTreeSet<String> {
-    after.keys().filter(|name| !before.contains_key(*name)).cloned().collect()
-}
-
 /// The modules that `modprobe --show-depends` names: its `insmod PATH OPTION...` lines. Its other
 /// lines, `builtin NAME` and `install COMMAND`, name nothing that can be unloaded.
 pub fn named_by_modprobe(output: &str) -> BTreeSet<String> {

@@ -1,10 +1,11 @@
 //! The daemon's life, from start to end: the place to read what happens in which order.
 #![forbid(unsafe_code)]
 
-use crate::autoclean;
+use crate::autoclean::store::Store;
 use crate::channel;
 use crate::config::{self, Config};
-use crate::executor::Executor;
+use crate::cpus::Cpus;
+use crate::executor::{Executor, Parts};
 use crate::intake_process::{IntakeProcess, Recipe};
 use crate::modules::Kernel;
 use crate::report;
@@ -82,13 +83,14 @@ fn serve(
 ) -> Result<(), String> {
     let user = channel::intake_user(&options.config)?;
     channel::give_access(queue, &options.config.queue, user)?;
+    let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue, &options)?;
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
-    let ours = autoclean::store::Store::open(&options.state_dir, Kernel::default());
-    let executor =
-        Executor::start(queue, options.select(), settings, options.switches, journal, ours, intake);
+    let ours = Store::open(&options.state_dir, Kernel::default());
+    let (served, switches) = (options.select(), options.switches);
+    let executor = Executor::start(Parts { queue, served, cpus, switches, journal, ours }, settings, intake)?;
     executor.recover(recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     ready();
@@ -133,7 +135,7 @@ fn open_journal(queue: Queue, options: &Options) -> Result<(Journal, Vec<Accepte
     let same_queue = recovered.previous.is_some_and(|previous| previous.queue == queue.id());
     let (ours, gone): (Vec<_>, Vec<_>) = recovered.requests.into_iter().partition(|_| same_queue);
     for request in gone {
-        journal.answered(request.request, -libc::EINTR, 0, None);
+        journal.answered(request.request, -libc::EINTR, 0);
     }
     Ok((journal, ours))
 }

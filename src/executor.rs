@@ -1,19 +1,23 @@
 //! The privileged half: takes orders from the intake, runs helpers, answers.
 //!
-//! A request passes through as few hands as can be: the worker thread that receives an order starts
-//! the helper, waits for it and answers, while another worker takes its place at the channel.
-//! `orders` says what each order comes to, `runs` runs helpers, `clock` does what is due by time.
+//! Three threads, and a request passes through two of them: one takes orders and starts helpers
+//! (`orders`, `runs`), one learns of the helpers' ends and answers (`ends`); the third does what is due
+//! by time (`clock`). Whatever may take long has a thread of its own.
 #![forbid(unsafe_code)]
 
 mod clock;
+mod ends;
 mod orders;
 mod runs;
 mod upkeep;
 
-use orders::{PersistRequest, Work};
+use ends::Ends;
+use orders::PersistRequest;
+use runs::Run;
 
 use crate::action::FromIntake;
-use crate::autoclean;
+use crate::autoclean::store::Store;
+use crate::cpus::Cpus;
 use crate::delays::Delays;
 use crate::helper::{Handle, Outcome};
 use crate::intake_process::{IntakeProcess, Received};
@@ -28,35 +32,45 @@ use kerneld_compat::sender::Senders;
 use log::{LevelFilter, error, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Workers that stay when there is nothing to do.
-const IDLE_WORKERS: usize = 8;
+/// What an executor works with, from its start to its end.
+pub struct Parts {
+    /// The queue that answers go to.
+    pub queue: Queue,
+    /// What the intake takes of it.
+    pub served: Select,
+    /// Where helpers may run.
+    pub cpus: Cpus,
+    /// What kdstat's words may change.
+    pub switches: Switches,
+    /// Where every step is written down.
+    pub journal: Journal,
+    /// What came in through us.
+    pub ours: Store,
+}
 
 /// The executor, shared by its threads.
 pub struct Executor {
     queue: Queue,
-    /// What the intake takes of it.
     served: Select,
+    cpus: Cpus,
     settings: RwLock<Arc<Settings>>,
     journal: Journal,
-    /// Who sends, for the journal.
-    senders: Mutex<Senders>,
-    /// What came in through us.
-    ours: autoclean::store::Store,
-    /// Held by the worker that waits for the next order.
-    intake: Mutex<IntakeProcess>,
+    /// Whether this kernel has modules, and can unload them.
+    modular: bool,
+    ours: Store,
     state: Mutex<State>,
-    /// Signalled when the clock has to be looked at again, and while stopping when something ends.
+    /// Locked after the state where both are, and never while waiting.
+    outbox: Mutex<Outbox>,
+    /// Signalled when the clock has to be looked at again, when a sweep ends, and while stopping when
+    /// something ends.
     changed: Condvar,
-    /// Workers at, or on their way to, the channel.
-    idle: AtomicUsize,
-    /// Held for reading while a module is being loaded, for writing while idle ones are unloaded.
-    sweeping: RwLock<()>,
+    /// Where running helpers' ends are waited for.
+    ends: Ends,
     /// Held for writing while a descriptor may exist that is not close-on-exec.
     spawning: RwLock<()>,
 }
@@ -64,17 +78,23 @@ pub struct Executor {
 struct State {
     jobs: Jobs,
     delays: Delays,
-    outbox: Outbox,
     stale: StaleMessages,
     switches: Switches,
     /// Requests for persistent settings, in order; the first is being carried out.
     persist: VecDeque<(PersistRequest, Waiter)>,
+    /// Jobs that have ended and are being answered, with nothing locked.
+    answering: usize,
+    /// Helpers whose ends are waited for.
+    runs: HashMap<JobId, Run>,
     /// The running screen blanker.
     blanker: Option<(JobId, Handle)>,
     /// Texts of system commands that were refused, and said so.
     refused_commands: HashSet<String>,
     /// When the next sweep is; `None` while nothing came in through us.
     sweep: Option<Instant>,
+    /// Whether idle modules are being unloaded: no load begins meanwhile, which could be told that a
+    /// module is there that is on its way out.
+    sweeping: bool,
     /// When the clock is looked at anyway.
     armed: Option<Instant>,
     /// The intake, until it is reaped.
@@ -83,27 +103,25 @@ struct State {
 }
 
 impl Executor {
-    /// Starts workers that take orders from `intake`, and the clock.
-    pub fn start(
-        queue: Queue,
-        served: Select,
-        settings: Settings,
-        switches: Switches,
-        journal: Journal,
-        ours: autoclean::store::Store,
-        intake: IntakeProcess,
-    ) -> Arc<Self> {
+    /// Starts its threads, which take orders from `intake`.
+    ///
+    /// # Errors
+    /// A sentence: the system has no descriptor or no thread left.
+    pub fn start(parts: Parts, settings: Settings, intake: IntakeProcess) -> Result<Arc<Self>, String> {
+        let Parts { queue, served, cpus, switches, journal, ours } = parts;
         set_log_level(switches);
         let state = State {
             jobs: Jobs::new(settings.at_once, settings.busy_limit),
             delays: Delays::default(),
-            outbox: Outbox::new(queue),
             stale: StaleMessages::new(queue, served, Instant::now()),
             switches,
             persist: VecDeque::new(),
             blanker: None,
             refused_commands: HashSet::new(),
+            answering: 0,
+            runs: HashMap::new(),
             sweep: None,
+            sweeping: false,
             armed: None,
             intake: Some(intake.pid()),
             stopping: false,
@@ -111,23 +129,32 @@ impl Executor {
         let executor = Arc::new(Executor {
             queue,
             served,
+            cpus,
             settings: RwLock::new(Arc::new(settings)),
             journal,
-            senders: Mutex::default(),
+            modular: ours.kernel().loaded().is_ok(),
             ours,
-            intake: Mutex::new(intake),
             state: Mutex::new(state),
+            outbox: Mutex::new(Outbox::new(queue)),
             changed: Condvar::new(),
-            idle: AtomicUsize::new(0),
-            sweeping: RwLock::new(()),
+            ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
             spawning: RwLock::new(()),
         });
         executor.arm_sweep(&mut executor.lock());
-        executor.add_worker();
-        executor.add_worker();
-        let clock = Arc::clone(&executor);
-        thread::spawn(move || clock.keep_time());
-        executor
+        executor.thread("clock", |executor| executor.keep_time())?;
+        executor.thread("ends", |executor| executor.await_ends())?;
+        executor.thread("orders", |executor| executor.take_orders(intake))?;
+        Ok(executor)
+    }
+
+    fn thread(
+        self: &Arc<Self>,
+        name: &str,
+        life: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> Result<(), String> {
+        let executor = Arc::clone(self);
+        let started = thread::Builder::new().name(name.to_owned()).spawn(move || life(&executor));
+        started.map(drop).map_err(|error| format!("cannot start a thread: {error}"))
     }
 
     /// Puts other settings in force, for requests from now on.
@@ -143,10 +170,10 @@ impl Executor {
         let mut state = self.lock();
         state.stopping = true;
         for job in state.jobs.abandon_waiting() {
-            self.settle_job(&mut state, &job, &(-libc::ENODEV).into(), None);
+            self.settle_job(&job, &(-libc::ENODEV).into(), None);
         }
         for delayed in state.delays.take_all() {
-            self.settle(&mut state, delayed.waiter, -libc::EINTR);
+            self.settle(delayed.waiter, -libc::EINTR);
         }
         if let Some((_, blanker)) = &state.blanker {
             blanker.quit();
@@ -156,66 +183,55 @@ impl Executor {
             let _ = kill(pid, Signal::SIGTERM);
             state = self.wait_until(state, Some(Instant::now() + Duration::from_millis(20)));
         }
-        while state.jobs.running() > 0 && Instant::now() < end {
+        while (state.jobs.running() > 0 || state.answering > 0) && Instant::now() < end {
             state = self.wait_until(state, Some(end));
         }
         for job in state.jobs.abandon_all() {
             warn!("{} is still running: answered -EINTR", job.task);
-            self.settle_job(&mut state, &job, &(-libc::EINTR).into(), None);
+            self.settle_job(&job, &(-libc::EINTR).into(), None);
         }
-        while !state.outbox.settled() && Instant::now() < end {
-            state.outbox.tend(Instant::now());
+        while !self.outbox().settled() && Instant::now() < end {
+            self.outbox().tend(Instant::now());
             state = self.wait_until(state, Some(Instant::now() + Duration::from_millis(10)));
         }
     }
 
-    fn add_worker(self: &Arc<Self>) {
-        self.idle.fetch_add(1, Ordering::AcqRel);
-        let worker = Arc::clone(self);
-        if let Err(error) = thread::Builder::new().spawn(move || worker.work()) {
-            // The one who wanted it comes back to the channel itself, only later.
-            self.idle.fetch_sub(1, Ordering::AcqRel);
-            error!("cannot start another worker: {error}");
+    /// Does what may take long in a thread of its own, on any CPU; here, if there is no thread to be had.
+    fn aside(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let work = Arc::new(Mutex::new(Some(work)));
+        let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (executor, handed) = (Arc::clone(self), Arc::clone(&work));
+        let started = thread::Builder::new().spawn(move || {
+            executor.cpus.spread();
+            take(&handed).map(|work: _| work(&executor))
+        });
+        if let Err(error) = started {
+            warn!("cannot start a thread ({error}): what comes next has to wait");
+            if let Some(work) = take(&work) {
+                work(self);
+            }
         }
     }
 
-    /// The life of a worker: one piece of work after another, until others can do without it.
-    fn work(self: Arc<Self>) {
-        while let Some(work) = self.next_work() {
-            if self.idle.fetch_sub(1, Ordering::AcqRel) == 1 {
-                self.add_worker();
-            }
-            self.carry_out(work);
-            if self.idle.fetch_add(1, Ordering::AcqRel) >= IDLE_WORKERS {
-                break;
-            }
-        }
-        self.idle.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Takes orders, one at a time and in order, until one makes work that takes a while; `None` when
-    /// there will be no more.
-    fn next_work(&self) -> Option<Work<'_>> {
-        let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes orders, one at a time and in order, until there will be no more.
+    fn take_orders(self: &Arc<Self>, mut intake: IntakeProcess) {
+        let mut senders = Senders::default();
         loop {
             match intake.receive() {
-                Received::Message(FromIntake::Order(order)) => {
-                    if let Some(work) = self.accept(order) {
-                        return Some(work);
-                    }
-                }
+                Received::Message(FromIntake::Order(order)) => self.accept(order, &mut senders),
                 Received::Message(FromIntake::Hello | FromIntake::Ready) => {}
                 Received::Nonsense(why) => {
                     error!("the intake sent what no intake sends ({why}): ending it");
                     intake.kill();
                 }
-                Received::Ended => self.replace(&mut intake)?,
+                Received::Ended if self.replace(&mut intake) => {}
+                Received::Ended => return,
             }
         }
     }
 
-    /// Starts a new intake in place of one that ended; `None` when stopping or when it cannot be had.
-    fn replace(&self, intake: &mut IntakeProcess) -> Option<()> {
+    /// Starts a new intake in place of one that ended; false when stopping or when it cannot be had.
+    fn replace(&self, intake: &mut IntakeProcess) -> bool {
         let stopping = {
             let mut state = self.lock();
             state.intake = None;
@@ -223,7 +239,7 @@ impl Executor {
             state.stopping
         };
         if stopping {
-            return None;
+            return false;
         }
         let ended = intake.reap();
         error!("the intake ended ({ended}): starting another");
@@ -231,47 +247,40 @@ impl Executor {
         match intake.restart() {
             Ok(()) => self.lock().intake = Some(intake.pid()),
             Err(error) => {
-                error!("{error}: giving up");
-                // The main thread waits for this signal to end the daemon in order.
-                let _ = kill(Pid::this(), Signal::SIGTERM);
-                return None;
+                give_up(&error);
+                return false;
             }
         }
-        Some(())
+        true
     }
 
     /// Answers a request, with which nothing more is to be done.
-    fn answer(&self, waiter: Waiter, status: i32) -> Option<Work<'_>> {
-        self.answer_text(waiter, status, &[])
+    fn answer(&self, waiter: Waiter, status: i32) {
+        self.answer_text(waiter, status, &[]);
     }
 
-    fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) -> Option<Work<'_>> {
-        let mut state = self.lock();
-        state.outbox.answer(waiter.reply, status, text, Instant::now());
-        self.rearm(state);
-        self.journal.answered(waiter.request, status, text.len(), None);
-        None
+    fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) {
+        self.outbox().answer(waiter.reply, status, text, Instant::now());
+        self.journal.answered(waiter.request, status, text.len());
+        self.rearm(self.lock());
     }
 
     /// Answers a request for which no helper ran.
-    fn settle(&self, state: &mut State, waiter: Waiter, status: i32) {
-        state.outbox.answer(waiter.reply, status, &[], Instant::now());
-        self.journal.answered(waiter.request, status, 0, None);
+    fn settle(&self, waiter: Waiter, status: i32) {
+        self.outbox().answer(waiter.reply, status, &[], Instant::now());
+        self.journal.answered(waiter.request, status, 0);
     }
 
     /// Answers all who wait for a job, and then writes down that it did. `took` is how long its helper
     /// ran, if one did.
-    fn settle_job(&self, state: &mut State, job: &Job, outcome: &Outcome, took: Option<Duration>) {
+    fn settle_job(&self, job: &Job, outcome: &Outcome, took: Option<Duration>) {
+        let mut outbox = self.outbox();
         for waiter in &job.waiters {
-            state.outbox.answer(waiter.reply, outcome.status, &outcome.text, Instant::now());
+            outbox.answer(waiter.reply, outcome.status, &outcome.text, Instant::now());
         }
-        if let Some(took) = took {
-            self.journal.ended(job.number(), outcome.status, took);
-        }
-        for waiter in &job.waiters {
-            let length = outcome.text.len();
-            self.journal.answered(waiter.request, outcome.status, length, Some(job.number()));
-        }
+        drop(outbox);
+        let requests = job.waiters.iter().map(|waiter| waiter.request);
+        self.journal.finished(took, outcome.status, outcome.text.len(), requests);
     }
 
     fn settings(&self) -> Arc<Settings> {
@@ -280,6 +289,10 @@ impl Executor {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait_until<'a>(
@@ -300,4 +313,10 @@ impl Executor {
 /// `debug` logs each step; otherwise what an admin should know.
 fn set_log_level(switches: Switches) {
     log::set_max_level(if switches.debug { LevelFilter::Debug } else { LevelFilter::Info });
+}
+
+/// Ends the daemon in order: its main thread waits for this signal.
+fn give_up(why: &str) {
+    error!("{why}: giving up");
+    let _ = kill(Pid::this(), Signal::SIGTERM);
 }

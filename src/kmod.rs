@@ -32,12 +32,12 @@ pub fn helper(chosen: Option<&Path>) -> Result<PathBuf, Refusal> {
 
 /// Whether this kernel takes and gives up no modules any more.
 pub fn modules_disabled() -> bool {
-    static FILE: OnceLock<File> = OnceLock::new();
+    static FILE: Setting = Setting::new();
     matches!(setting(&FILE, DISABLED), Ok(Some(value)) if value.starts_with('1'))
 }
 
 fn named_by_kernel() -> Result<PathBuf, Refusal> {
-    static FILE: OnceLock<File> = OnceLock::new();
+    static FILE: Setting = Setting::new();
     match setting(&FILE, MODPROBE) {
         // A kernel without modules has no such file.
         Ok(None) => Ok(COMPILED_IN.into()),
@@ -49,17 +49,21 @@ fn named_by_kernel() -> Result<PathBuf, Refusal> {
     }
 }
 
-/// What a setting holds now; `None` on a kernel that has none of this name. The file stays open: each
-/// request reads it, and reading from the start gives the value of that moment.
-fn setting(file: &OnceLock<File>, path: &str) -> io::Result<Option<String>> {
-    let file = match file.get() {
-        Some(file) => file,
-        None => match File::open(path) {
-            Ok(opened) => file.get_or_init(|| opened),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+/// A setting's file, opened once; `None` on a kernel that has none of this name, and never will.
+type Setting = OnceLock<Option<File>>;
+
+/// What a setting holds now. The file stays open: each request reads it, and reading from the start
+/// gives the value of that moment.
+fn setting(file: &Setting, path: &str) -> io::Result<Option<String>> {
+    if file.get().is_none() {
+        let opened = match File::open(path) {
+            Ok(opened) => Some(opened),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
-        },
-    };
+        };
+        let _ = file.set(opened);
+    }
+    let Some(Some(file)) = file.get() else { return Ok(None) };
     let mut value = [0; PATH_LEN];
     let len = file.read_at(&mut value, 0)?;
     Ok(Some(String::from_utf8_lossy(&value[..len]).into_owned()))
@@ -86,14 +90,14 @@ mod tests {
 
     #[test]
     fn a_setting_is_read_anew_each_time() {
-        static FILE: OnceLock<File> = OnceLock::new();
+        static FILE: Setting = Setting::new();
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         for value in ["/sbin/modprobe\n", "\n"] {
             std::fs::write(path, value).unwrap();
             assert_eq!(setting(&FILE, path).unwrap().as_deref(), Some(value));
         }
-        static MISSING: OnceLock<File> = OnceLock::new();
+        static MISSING: Setting = Setting::new();
         assert_eq!(setting(&MISSING, "/proc/sys/kernel/no-such").unwrap(), None);
     }
 }

@@ -27,6 +27,25 @@ pub struct Loaded {
 /// The loaded modules by name, with `_` for `-` as the kernel has it.
 pub type Modules = BTreeMap<String, Loaded>;
 
+/// `/proc/modules` at one moment, not taken apart: that is done only when it has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing(String);
+
+impl Listing {
+    /// The names of those that came since `before`.
+    pub fn since(&self, before: &Listing) -> Vec<String> {
+        if self == before {
+            return Vec::new();
+        }
+        let before: BTreeSet<&str> = before.names().collect();
+        self.names().filter(|name| !before.contains(name)).map(str::to_owned).collect()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.lines().filter_map(|line| line.split_whitespace().next())
+    }
+}
+
 /// The running kernel, seen through `proc` and `sys` below a root.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -59,6 +78,14 @@ impl Kernel {
             (name, Loaded { references: module.refcount, users: module.used_by, live })
         });
         Ok(loaded.collect())
+    }
+
+    /// What is loaded now.
+    ///
+    /// # Errors
+    /// When `/proc/modules` cannot be read: a kernel without modules has none.
+    pub fn listing(&self) -> Result<Listing> {
+        fs::read_to_string(self.root.join("proc/modules")).map(Listing)
     }
 
     /// What tells a loaded module from one of the same name loaded at another time of the same boot:
@@ -157,6 +184,14 @@ mod tests {
             ("vfat", module(0, &[], true)),
         ];
         assert_eq!(kernel.loaded().unwrap(), wanted.map(|(name, module)| (name.to_owned(), module)).into());
+    }
+
+    #[test]
+    fn what_came_in_is_the_difference() {
+        let before = Listing("old 16384 0 - Live 0x0\nleaves 16384 0 - Live 0x0\n".to_owned());
+        let after = Listing("old 16384 1 new, Live 0x0\nnew 16384 0 - Live 0x0\n".to_owned());
+        assert_eq!(after.since(&before), ["new"]);
+        assert!(after.since(&after).is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The system calls that no library makes for us. The one home of `unsafe` in this crate.
+//! The system calls that no library makes for us. One of the two homes of `unsafe` in this crate.
 
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;

@@ -58,8 +58,7 @@ fn a_request_is_recorded_from_its_coming_to_its_answer() {
     let sender = Sender { pid: 77, comm: Some("pppd".into()), evidence: Evidence::Both };
     let request = journal.accepted(Command::RequestModule, b"ppp", REPLY, Some(sender.clone()));
     journal.began(request, ["/sbin/modprobe", "-q", "--", "ppp"], Some(77), 4000);
-    journal.ended(request, 1, Duration::from_millis(3));
-    journal.answered(request, 1, 0, Some(request));
+    journal.finished(Some(Duration::from_millis(3)), 1, 0, [request]);
     let argv = ["/sbin/modprobe", "-q", "--", "ppp"].map(|word| Text::from(word.as_bytes())).to_vec();
     let expected = [
         Event::Started(started("this boot")),
@@ -85,12 +84,12 @@ fn what_was_not_answered_is_recovered_in_order_under_its_number() {
         for name in ["a", "b", "c"] {
             load(&journal, name);
         }
-        journal.answered(2, 0, 0, None);
+        journal.answered(2, 0, 0);
     }
     let (journal, recovered) = open(dir.path(), DEFAULT_LIMIT);
     assert_eq!(texts(&recovered), [(1, "a".to_owned()), (3, "c".to_owned())]);
     assert_eq!(recovered.previous, Some(started("this boot")));
-    journal.answered(1, -4, 0, None);
+    journal.answered(1, -4, 0);
     assert_eq!(load(&journal, "d"), 4);
     drop(journal);
     let (_, recovered) = open(dir.path(), DEFAULT_LIMIT);
@@ -119,7 +118,7 @@ fn open_requests_outlive_every_rotation_and_the_files_stay_bounded() {
     let kept = [load(&journal, "first"), load(&journal, "second")];
     for _ in 0..200 {
         let request = load(&journal, "passing");
-        journal.answered(request, 0, 0, None);
+        journal.answered(request, 0, 0);
     }
     let sizes = [current(dir.path()), previous(dir.path())].map(|path| fs::metadata(path).unwrap().len());
     assert!(sizes.iter().all(|size| *size < limit + 1500), "{sizes:?}");
@@ -178,7 +177,7 @@ fn a_reader_goes_on_across_rotations() {
     let mut last = 0;
     for _ in 0..100 {
         last = load(&journal, "a");
-        journal.answered(last, 0, 0, None);
+        journal.answered(last, 0, 0);
         numbers.extend(reader.by_ref().filter_map(|record| match record.unwrap().event {
             Event::Accepted(accepted) => Some(accepted.request),
             _ => None,
@@ -207,7 +206,7 @@ fn a_follower_sleeps_until_something_is_written() {
     });
     for _ in 0..300 {
         let request = load(&journal, "a");
-        journal.answered(request, 0, 0, None);
+        journal.answered(request, 0, 0);
         assert_eq!(tells.recv_timeout(Duration::from_secs(60)), Ok(request));
     }
     assert!(previous(dir.path()).exists());

@@ -2,10 +2,10 @@
 //! as far as modprobe says that the request names them.
 #![forbid(unsafe_code)]
 
-use super::{came_in, named_by_modprobe};
+use super::named_by_modprobe;
 use crate::action;
 use crate::config::underscored;
-use crate::modules::{Kernel, Modules};
+use crate::modules::{Kernel, Listing};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -15,30 +15,13 @@ use std::process::{Child, Command, Stdio};
 /// Modules that arrived, with their [`Kernel::identity`].
 pub type Arrivals = BTreeMap<String, u64>;
 
-/// What was loaded before a helper ran.
-pub struct Watch<'a> {
-    kernel: &'a Kernel,
-    before: Modules,
-}
-
-impl<'a> Watch<'a> {
-    /// Notes what is loaded now.
-    ///
-    /// # Errors
-    /// As [`Kernel::loaded`].
-    pub fn start(kernel: &'a Kernel) -> io::Result<Self> {
-        Ok(Watch { kernel, before: kernel.loaded()? })
-    }
-
-    /// What has been loaded since, by whomever.
-    ///
-    /// # Errors
-    /// As [`Kernel::loaded`].
-    pub fn arrivals(&self) -> io::Result<Arrivals> {
-        let names = came_in(&self.before, &self.kernel.loaded()?);
-        let known = |name: String| self.kernel.identity(&name).map(|identity| (name, identity));
-        Ok(names.into_iter().filter_map(known).collect())
-    }
+/// What has been loaded since `before`, by whomever.
+///
+/// # Errors
+/// As [`Kernel::listing`].
+pub fn since(before: &Listing, kernel: &Kernel) -> io::Result<Arrivals> {
+    let known = |name: String| kernel.identity(&name).map(|identity| (name, identity));
+    Ok(kernel.listing()?.since(before).into_iter().filter_map(known).collect())
 }
 
 /// A running `modprobe --show-depends`, asked what loading a name takes.
@@ -64,7 +47,7 @@ impl Inquiry {
         let child = Command::new(&helper.path)
             .args(&helper.args)
             .env_clear()
-            .envs(helper.env())
+            .envs(helper.env().map(|(name, value)| (name, value.into_owned())))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

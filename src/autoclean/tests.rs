@@ -95,13 +95,6 @@ fn what_modprobe_names() {
     assert_eq!(names(&named_by_modprobe(output)), ["crc32c_intel", "fat", "p8022"]);
 }
 
-#[test]
-fn what_came_in_is_the_difference() {
-    let before = view(&["old 0", "leaves 0"]).loaded;
-    let after = view(&["old 1 new", "new 0"]).loaded;
-    assert_eq!(names(&came_in(&before, &after)), ["new"]);
-}
-
 /// Modules 0..n, each of which may use lower ones; so no ring can arise, as none can in a kernel.
 #[derive(Clone, Debug)]
 struct World {

@@ -1,7 +1,6 @@
 //! What each order comes to.
 
-use super::runs::Run;
-use super::{Executor, PoisonError, State, set_log_level};
+use super::{Executor, State, set_log_level};
 use crate::action::{Action, Order, Task};
 use crate::jobs::{Submitted, Waiter};
 use crate::policy::{self, ModuleName, PersistNumbers, Refusal};
@@ -11,22 +10,14 @@ use kerneld_compat::persist::record::BadRecord;
 use kerneld_compat::persist::{StoreError, parse_get, parse_set};
 use kerneld_compat::queue::CAPACITY;
 use kerneld_compat::request::Request;
+use kerneld_compat::sender::Senders;
 use log::{debug, info, warn};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Refused system commands that are remembered, so that each is logged once.
 const REMEMBERED: usize = 1000;
-
-/// What an order leaves to do that takes a while: done with the channel in other hands.
-pub(super) enum Work<'a> {
-    /// See a job through whose helper has been started.
-    Run(Box<Run<'a>>),
-    /// Read and change persistent settings until no more are asked for, down to the disk.
-    Persist,
-}
 
 /// What is asked of the persistent settings.
 #[derive(Clone)]
@@ -37,22 +28,15 @@ pub(super) enum PersistRequest {
 
 impl Executor {
     /// Writes an order down and begins with it.
-    pub(super) fn accept(&self, Order { reply, command, text, verdict }: Order) -> Option<Work<'_>> {
+    pub(super) fn accept(self: &Arc<Self>, order: Order, senders: &mut Senders) {
+        let Order { reply, command, text, verdict } = order;
         let last_sender = self.queue.stat().ok().map(|stat| stat.last_sender);
-        let sender = self.senders.lock().unwrap_or_else(PoisonError::into_inner).find(&reply, last_sender);
+        let sender = senders.find(&reply, last_sender);
         let request = self.journal.accepted(command, &text, reply, sender);
         let waiter = Waiter { request, reply };
         match verdict {
             Ok(action) => self.act(action, waiter),
             Err(refusal) => self.refuse(&refusal, waiter),
-        }
-    }
-
-    /// The rest of it.
-    pub(super) fn carry_out(&self, work: Work) {
-        match work {
-            Work::Run(run) => self.complete(*run),
-            Work::Persist => self.serve_persist(),
         }
     }
 
@@ -65,17 +49,15 @@ impl Executor {
                 Request { command: accepted.command(), text: &accepted.text.0, reply: accepted.reply };
             info!("{} '{}' is left from before: taken up again", request.command, accepted.text);
             match policy::judge(&request, PersistNumbers { get: 0, set: 0 }) {
-                Ok(action @ Action::UnloadLater(_)) => drop(self.act(action, waiter)),
-                Ok(action @ (Action::Load(_) | Action::Unload(_))) => {
-                    let executor = Arc::clone(self);
-                    thread::spawn(move || executor.act(action, waiter).map(|work| executor.carry_out(work)));
+                Ok(action @ (Action::Load(_) | Action::Unload(_) | Action::UnloadLater(_))) => {
+                    self.act(action, waiter);
                 }
-                _ => drop(self.answer(waiter, -libc::EINTR)),
+                _ => self.answer(waiter, -libc::EINTR),
             }
         }
     }
 
-    fn act(&self, action: Action, waiter: Waiter) -> Option<Work<'_>> {
+    fn act(self: &Arc<Self>, action: Action, waiter: Waiter) {
         if let Action::Load(name) | Action::Unload(name) | Action::UnloadLater(name) = &action
             && let Err(refusal) = self.settings().rules.allows(name)
         {
@@ -100,12 +82,12 @@ impl Executor {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal, waiter: Waiter) -> Option<Work<'_>> {
+    fn refuse(&self, refusal: &Refusal, waiter: Waiter) {
         warn!("refused: {refusal}");
         self.answer(waiter, -refusal.errno)
     }
 
-    fn release(&self, name: ModuleName, waiter: Waiter) -> Option<Work<'_>> {
+    fn release(self: &Arc<Self>, name: ModuleName, waiter: Waiter) {
         if self.lock().switches.keep {
             debug!("release of {name}: ignored, keep is set");
             return self.answer(waiter, 0);
@@ -113,37 +95,33 @@ impl Executor {
         self.submit(Task::Unload(name), waiter)
     }
 
-    fn release_later(&self, name: ModuleName, waiter: Waiter) -> Option<Work<'_>> {
+    fn release_later(&self, name: ModuleName, waiter: Waiter) {
         let mut state = self.lock();
         if state.stopping {
-            self.settle(&mut state, waiter, -libc::ENODEV);
-            return None;
+            return self.settle(waiter, -libc::ENODEV);
         }
         if state.switches.keep {
             debug!("delayed release of {name}: ignored, keep is set");
-            self.settle(&mut state, waiter, 0);
-            return None;
+            return self.settle(waiter, 0);
         }
         let due = Instant::now() + Duration::from_secs(state.switches.delay.into());
         debug!("release of {name} in {} s", state.switches.delay);
         state.delays.add(name, waiter, due);
         self.rearm(state);
-        None
     }
 
     /// Those whose release is cancelled are answered 0, as is the one who cancels.
-    fn cancel(&self, name: &ModuleName, waiter: Waiter) -> Option<Work<'_>> {
+    fn cancel(&self, name: &ModuleName, waiter: Waiter) {
         let mut state = self.lock();
         for delayed in state.delays.cancel(name) {
             debug!("release of {name} is cancelled");
-            self.settle(&mut state, delayed.waiter, 0);
+            self.settle(delayed.waiter, 0);
         }
-        self.settle(&mut state, waiter, 0);
+        self.settle(waiter, 0);
         self.rearm(state);
-        None
     }
 
-    fn route(&self, address: IpAddr, waiter: Waiter) -> Option<Work<'_>> {
+    fn route(self: &Arc<Self>, address: IpAddr, waiter: Waiter) {
         if self.settings().route_helper.is_none() {
             debug!("no helper for a route to {address}");
             return self.answer(waiter, 0);
@@ -152,19 +130,17 @@ impl Executor {
     }
 
     /// The blanker's exit answers the request that ended it.
-    fn unblank(&self, waiter: Waiter) -> Option<Work<'_>> {
+    fn unblank(&self, waiter: Waiter) {
         let mut state = self.lock();
         let Some((job, blanker)) = state.blanker.clone() else {
-            self.settle(&mut state, waiter, 1);
-            self.rearm(state);
-            return None;
+            self.settle(waiter, 1);
+            return self.rearm(state);
         };
         state.jobs.join(job, waiter);
         blanker.quit();
-        None
     }
 
-    fn system(&self, text: &[u8], waiter: Waiter) -> Option<Work<'_>> {
+    fn system(self: &Arc<Self>, text: &[u8], waiter: Waiter) {
         let text = String::from_utf8_lossy(text).into_owned();
         if self.settings().system_command(&text).is_none() {
             if self.lock().first_refusal_of(&text) {
@@ -176,11 +152,13 @@ impl Executor {
         self.submit(Task::System(text, serial), waiter)
     }
 
-    /// One worker at a time sees to these, so that two changes of a key happen in their order.
-    fn queue_persist(&self, request: PersistRequest, waiter: Waiter) -> Option<Work<'_>> {
+    /// One thread at a time sees to these, so that two changes of a key happen in their order.
+    fn queue_persist(self: &Arc<Self>, request: PersistRequest, waiter: Waiter) {
         let mut state = self.lock();
         state.persist.push_back((request, waiter));
-        (state.persist.len() == 1).then_some(Work::Persist)
+        if state.persist.len() == 1 {
+            self.aside(|executor| executor.serve_persist());
+        }
     }
 
     fn serve_persist(&self) {
@@ -208,7 +186,7 @@ impl Executor {
             }
             Ok(value) => self.answer_text(waiter, i32::try_from(value.len()).unwrap_or(i32::MAX), &value),
             Err(refusal) => self.refuse(&refusal, waiter),
-        };
+        }
     }
 
     fn set_persist(&self, text: &[u8], waiter: Waiter) {
@@ -220,12 +198,11 @@ impl Executor {
         };
     }
 
-    pub(super) fn submit(&self, task: Task, waiter: Waiter) -> Option<Work<'_>> {
+    fn submit(self: &Arc<Self>, task: Task, waiter: Waiter) {
         debug!("{task} from pid {}", waiter.reply.pid);
         let mut state = self.lock();
         if state.stopping {
-            self.settle(&mut state, waiter, -libc::ENODEV);
-            return None;
+            return self.settle(waiter, -libc::ENODEV);
         }
         if matches!(task, Task::Load(_)) {
             self.postpone_sweep(&mut state);
@@ -233,20 +210,19 @@ impl Executor {
         match state.jobs.submit(task, waiter, Instant::now()) {
             Submitted::Start(id) => {
                 drop(state);
-                return self.begin(id).map(|run| Work::Run(Box::new(run)));
+                self.begin(id);
             }
             Submitted::Joined => {}
             Submitted::Waits => self.rearm(state),
         }
-        None
     }
 
-    fn tell_status(&self, words: &str, waiter: Waiter) -> Option<Work<'_>> {
+    fn tell_status(&self, words: &str, waiter: Waiter) {
         let mut state = self.lock();
         let mut flushed = None;
         for word in words.split_whitespace() {
             if word == "flush" {
-                *flushed.get_or_insert(0) += self.flush(&state);
+                *flushed.get_or_insert(0) += self.flush();
             } else if !state.switches.set(word) {
                 debug!("kdstat's word {word:?} says nothing: ignored");
             }
@@ -259,8 +235,9 @@ impl Executor {
     }
 
     /// Drops what nobody here serves; requests and answers that clients wait for go back.
-    fn flush(&self, state: &State) -> usize {
-        let dropped = self.queue.sift(|mtype, _| self.served.takes(mtype) || state.outbox.owns(mtype));
+    fn flush(&self) -> usize {
+        let outbox = self.outbox();
+        let dropped = self.queue.sift(|mtype, _| self.served.takes(mtype) || outbox.owns(mtype));
         dropped.unwrap_or_else(|errno| {
             warn!("flush: {}", errno.desc());
             0

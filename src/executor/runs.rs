@@ -1,4 +1,4 @@
-//! Runs helpers, each in the worker that took the order.
+//! Runs helpers: from the job to the helper's start, and from its end to the answer.
 
 use super::upkeep::Upkeep;
 use super::{Executor, PoisonError};
@@ -8,63 +8,46 @@ use crate::jobs::{Job, JobId};
 use crate::kmod;
 use crate::policy::{ModuleName, Refusal};
 use crate::settings::Settings;
+use crate::spawn::{self, Spawned};
 use log::{debug, info, warn};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A job whose helper has been started, or could not be.
-pub(super) struct Run<'a> {
+/// A job with its running helper.
+pub(super) struct Run {
     id: JobId,
-    upkeep: Upkeep<'a>,
-    helper: Result<(Running, Instant), Outcome>,
+    upkeep: Upkeep,
+    path: PathBuf,
+    start: Instant,
+    child: Child,
+}
+
+enum Child {
+    /// Only waited for: `ends` learns of its end.
+    Plain(Spawned),
+    /// Looked after by a thread.
+    Watched(Running),
 }
 
 impl Executor {
-    /// Starts a job's helper.
-    pub(super) fn begin(&self, id: JobId) -> Option<Run<'_>> {
-        let job = self.lock().jobs.get(id).cloned()?;
-        let settings = self.settings();
-        let upkeep = Upkeep::before(self, &job.task, Arc::clone(&settings));
-        let helper = self.start_helper(id, &job, &settings).map(|running| (running, Instant::now()));
-        Some(Run { id, upkeep, helper })
-    }
-
-    /// Sees a job through, and then those that waited for its place.
-    pub(super) fn complete(&self, run: Run) {
-        let mut next = self.finish(run);
-        while let Some(run) = next.and_then(|id| self.begin(id)) {
-            next = self.finish(run);
+    /// Starts a job's helper; one that cannot be started is answered at once, and the next one started.
+    pub(super) fn begin(self: &Arc<Self>, id: JobId) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let Some(job) = self.lock().jobs.get(id).cloned() else { return };
+            let settings = self.settings();
+            let upkeep = self.prepare(&job.task, Arc::clone(&settings));
+            next = match self.start_helper(&job, &settings) {
+                Ok((path, child)) => {
+                    return self.watch(Run { id, upkeep, path, start: Instant::now(), child }, &job);
+                }
+                Err(outcome) => self.finish(id, upkeep, &outcome, None),
+            };
         }
     }
 
-    /// Waits for the helper and answers; the job that may start in this one's place.
-    fn finish(&self, Run { id, upkeep, helper }: Run) -> Option<JobId> {
-        let (outcome, took) = match helper {
-            Ok((running, start)) => (running.wait(), Some(start.elapsed())),
-            Err(outcome) => (outcome, None),
-        };
-        upkeep.before_answer(outcome.status);
-        let next = self.answer_job(id, &outcome, took);
-        upkeep.after_answer();
-        next
-    }
-
-    fn answer_job(&self, id: JobId, outcome: &Outcome, took: Option<Duration>) -> Option<JobId> {
-        let mut state = self.lock();
-        state.blanker.take_if(|(job, _)| *job == id);
-        let (job, waiting) = state.jobs.finish(id);
-        if let Some(job) = job {
-            self.settle_job(&mut state, &job, outcome, took);
-            debug!("{} ended with status {}", job.task, outcome.status);
-        }
-        if state.stopping {
-            self.changed.notify_all();
-        }
-        self.rearm(state);
-        waiting
-    }
-
-    fn start_helper(&self, id: JobId, job: &Job, settings: &Settings) -> Result<Running, Outcome> {
+    fn start_helper(&self, job: &Job, settings: &Settings) -> Result<(PathBuf, Child), Outcome> {
         let task = &job.task;
         let helper = helper_for(task, settings, job.trigger()).map_err(|refusal| {
             warn!("{task}: {refusal}");
@@ -75,27 +58,100 @@ impl Executor {
             return Err(0.into());
         }
         debug!("{task}: running {helper}");
-        let running = self.spawn(&helper).map_err(|errno| {
-            warn!("cannot run {}: {}", helper.path.display(), std::io::Error::from_raw_os_error(errno));
-            Outcome::from(-errno)
-        })?;
-        self.note_start(id, task, &running);
-        self.journal.began(job.number(), helper.argv(), helper.trigger, running.pid());
-        Ok(running)
+        let child = self.spawn(&helper).map_err(|errno| Outcome::from(failed(&helper.path, errno)))?;
+        self.journal.began(job.number(), helper.argv(), helper.trigger, child.pid());
+        Ok((helper.path, child))
     }
 
-    fn spawn(&self, helper: &Helper) -> Result<Running, i32> {
+    fn spawn(&self, helper: &Helper) -> Result<Child, i32> {
         let _shared = self.spawning.read().unwrap_or_else(PoisonError::into_inner);
-        helper::spawn(helper)
-    }
-
-    fn note_start(&self, id: JobId, task: &Task, running: &Running) {
-        let mut state = self.lock();
-        state.jobs.started(id, running.pid());
-        if let (Task::Blanker, Some(handle)) = (task, running.handle()) {
-            state.blanker = Some((id, handle));
+        match helper.watch {
+            Watch::Nothing => spawn::spawn(helper, self.cpus).map(Child::Plain),
+            Watch::Limit(_) | Watch::Output(_) => {
+                self.cpus.while_spread(|| helper::spawn(helper)).map(Child::Watched)
+            }
         }
     }
+
+    /// Has somebody wait for the helper.
+    fn watch(self: &Arc<Self>, run: Run, job: &Job) {
+        let mut state = self.lock();
+        state.jobs.started(run.id, run.child.pid());
+        if let (Task::Blanker, Child::Watched(running)) = (&job.task, &run.child) {
+            state.blanker = running.handle().map(|handle| (run.id, handle));
+        }
+        if let Child::Plain(child) = &run.child
+            && self.ends.watch(run.id, child).is_ok()
+        {
+            // The lock is held, so that no end is told of a run that is not there.
+            state.runs.insert(run.id, run);
+            return;
+        }
+        drop(state);
+        self.aside(move |executor| executor.end(run));
+    }
+
+    /// Takes a helper's end, or waits for it, and answers.
+    pub(super) fn end(self: &Arc<Self>, Run { id, upkeep, path, start, mut child }: Run) {
+        let outcome = match &mut child {
+            Child::Plain(child) => child.status().unwrap_or_else(|errno| failed(&path, errno)).into(),
+            Child::Watched(running) => running.wait(),
+        };
+        let next = self.finish(id, upkeep, &outcome, Some(start.elapsed()));
+        // Reaping it takes the kernel a while, for which the client need not wait.
+        drop(child);
+        if let Some(next) = next {
+            self.begin(next);
+        }
+    }
+
+    /// Answers; the job that may start in this one's place.
+    fn finish(
+        self: &Arc<Self>,
+        id: JobId,
+        upkeep: Upkeep,
+        outcome: &Outcome,
+        took: Option<Duration>,
+    ) -> Option<JobId> {
+        upkeep.before_answer(outcome.status);
+        let next = self.answer_job(id, outcome, took);
+        upkeep.after_answer(self);
+        next
+    }
+
+    fn answer_job(&self, id: JobId, outcome: &Outcome, took: Option<Duration>) -> Option<JobId> {
+        let mut state = self.lock();
+        state.blanker.take_if(|(job, _)| *job == id);
+        let (job, waiting) = state.jobs.finish(id);
+        state.answering += 1;
+        drop(state);
+        if let Some(job) = job {
+            self.settle_job(&job, outcome, took);
+            debug!("{} ended with status {}", job.task, outcome.status);
+        }
+        let mut state = self.lock();
+        state.answering -= 1;
+        if state.stopping {
+            self.changed.notify_all();
+        }
+        self.rearm(state);
+        waiting
+    }
+}
+
+impl Child {
+    fn pid(&self) -> u32 {
+        match self {
+            Child::Plain(child) => child.pid(),
+            Child::Watched(running) => running.pid(),
+        }
+    }
+}
+
+/// The status of a helper that could not be executed.
+fn failed(helper: &Path, errno: i32) -> i32 {
+    warn!("cannot run {}: {}", helper.display(), std::io::Error::from_raw_os_error(errno));
+    -errno
 }
 
 /// The helper of a task.

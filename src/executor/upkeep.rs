@@ -4,53 +4,31 @@
 use super::{Executor, PoisonError, State};
 use crate::action::Task;
 use crate::autoclean::Swept;
-use crate::autoclean::arrivals::{Arrivals, Inquiry, Watch};
+use crate::autoclean::arrivals::{self, Arrivals, Inquiry};
 use crate::kmod;
-use crate::modules;
+use crate::modules::{self, Listing};
 use crate::policy::ModuleName;
 use crate::settings::Settings;
 use log::{debug, info, warn};
-use std::sync::{Arc, RwLockReadGuard};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A helper that loads or unloads, seen from before its start to after its answer.
-pub(super) struct Upkeep<'a> {
-    executor: &'a Executor,
+pub(super) struct Upkeep {
     settings: Arc<Settings>,
-    loading: Option<Loading<'a>>,
+    loading: Option<Loading>,
 }
 
 /// A module being loaded.
-struct Loading<'a> {
+struct Loading {
     name: ModuleName,
     /// What was loaded before.
-    watch: Option<Watch<'a>>,
+    before: Option<Listing>,
     /// Modules with settings to put back that were not loaded.
     absent: Vec<String>,
-    /// A sweep that began now could unload what the client is about to be told is loaded.
-    _no_sweep: RwLockReadGuard<'a, ()>,
 }
 
-impl<'a> Upkeep<'a> {
-    /// What has to be noted before the helper runs. On a kernel without modules there is nothing.
-    pub(super) fn before(executor: &'a Executor, task: &Task, settings: Arc<Settings>) -> Self {
-        let loading = match task {
-            _ if settings.dry_run => None,
-            Task::Load(name) => {
-                let _no_sweep = executor.sweeping.read().unwrap_or_else(PoisonError::into_inner);
-                let watch = Watch::start(executor.ours.kernel()).ok();
-                Some(Loading { name: name.clone(), watch, absent: settings.drivers().absent(), _no_sweep })
-            }
-            Task::Unload(name) => {
-                complain(settings.drivers().save(name.as_str()));
-                None
-            }
-            Task::Route(_) | Task::Blanker | Task::System(..) => None,
-        };
-        Upkeep { executor, settings, loading }
-    }
-
+impl Upkeep {
     /// A client that gets its answer finds its driver's settings in place.
     pub(super) fn before_answer(&self, status: i32) {
         if let Some(loading) = self.loading.as_ref().filter(|_| status == 0) {
@@ -59,25 +37,57 @@ impl<'a> Upkeep<'a> {
     }
 
     /// What nobody needs to wait for. A load that failed may have brought dependencies in, too.
-    pub(super) fn after_answer(self) {
-        let Some(Loading { name, watch: Some(watch), .. }) = &self.loading else { return };
-        let mut arrivals = match watch.arrivals() {
-            Ok(arrivals) if arrivals.is_empty() => return,
-            Ok(arrivals) => arrivals,
-            Err(error) => return warn!("autoclean will not know what {name} brought in: {error}"),
-        };
-        let adopted = self.executor.restrict(name, &self.settings, &mut arrivals).and_then(|()| {
-            debug!("came in through us: {:?}", arrivals.keys());
-            self.executor.ours.adopt(arrivals)
-        });
-        match adopted {
-            Ok(()) => self.executor.arm_sweep(&mut self.executor.lock()),
+    pub(super) fn after_answer(self, executor: &Arc<Executor>) {
+        let Some(Loading { name, before: Some(before), .. }) = self.loading else { return };
+        match arrivals::since(&before, executor.ours.kernel()) {
+            Ok(arrivals) if arrivals.is_empty() => {}
+            Ok(arrivals) => {
+                executor.aside(move |executor| executor.adopt(&name, &self.settings, arrivals));
+            }
             Err(error) => warn!("autoclean will not know what {name} brought in: {error}"),
         }
     }
 }
 
 impl Executor {
+    /// What has to be noted before the helper runs. On a kernel without modules there is nothing.
+    pub(super) fn prepare(&self, task: &Task, settings: Arc<Settings>) -> Upkeep {
+        let loading = match task {
+            _ if settings.dry_run => None,
+            Task::Load(name) => {
+                self.let_sweep_end();
+                let before = self.modular.then(|| self.ours.kernel().listing()).and_then(Result::ok);
+                Some(Loading { name: name.clone(), before, absent: settings.drivers().absent() })
+            }
+            Task::Unload(name) => {
+                complain(settings.drivers().save(name.as_str()));
+                None
+            }
+            Task::Route(_) | Task::Blanker | Task::System(..) => None,
+        };
+        Upkeep { settings, loading }
+    }
+
+    /// A job to load keeps a sweep from beginning, so there can be only one to wait for.
+    fn let_sweep_end(&self) {
+        let mut state = self.lock();
+        while state.sweeping {
+            state = self.wait_until(state, None);
+        }
+    }
+
+    /// Remembers what `name` brought in.
+    fn adopt(&self, name: &ModuleName, settings: &Settings, mut arrivals: Arrivals) {
+        let adopted = self.restrict(name, settings, &mut arrivals).and_then(|()| {
+            debug!("came in through us: {:?}", arrivals.keys());
+            self.ours.adopt(arrivals)
+        });
+        match adopted {
+            Ok(()) => self.arm_sweep(&mut self.lock()),
+            Err(error) => warn!("autoclean will not know what {name} brought in: {error}"),
+        }
+    }
+
     /// Leaves in `arrivals` what modprobe itself says `name` takes.
     fn restrict(
         &self,
@@ -122,15 +132,11 @@ impl Executor {
         if self.settings().dry_run {
             return;
         }
-        let executor = Arc::clone(self);
-        thread::spawn(move || executor.sweep());
+        state.sweeping = true;
+        self.aside(|executor| executor.sweep());
     }
 
     fn sweep(&self) {
-        let Ok(_no_load) = self.sweeping.try_write() else {
-            debug!("autoclean: put off, a module is being loaded");
-            return self.arm_sweep(&mut self.lock());
-        };
         let settings = self.settings();
         let swept = self.ours.sweep(&mut |name| {
             complain(settings.drivers().save(name));
@@ -141,7 +147,10 @@ impl Executor {
             Ok(Swept { gone, .. }) => info!("autoclean: unloaded {}", gone.join(", ")),
             Err(error) => warn!("autoclean: {error}"),
         }
-        self.arm_sweep(&mut self.lock());
+        let mut state = self.lock();
+        state.sweeping = false;
+        self.arm_sweep(&mut state);
+        self.changed.notify_all();
     }
 }
 

@@ -64,7 +64,7 @@ impl Journal {
             torn: past.torn,
             failing: None,
         };
-        writer.put(&writer.started.clone()).map_err(failed)?;
+        writer.put(&[writer.started.clone()]).map_err(failed)?;
         Ok((Journal(Mutex::new(writer)), recovered))
     }
 
@@ -75,7 +75,7 @@ impl Journal {
         writer.next += 1;
         let accepted = Accepted { request, command: command.number(), text: text.into(), reply, sender };
         let record = Record::now(Event::Accepted(accepted));
-        writer.write(&record);
+        writer.write(std::slice::from_ref(&record));
         writer.open.insert(request, record);
         request
     }
@@ -89,23 +89,36 @@ impl Journal {
         pid: u32,
     ) {
         let argv = argv.into_iter().map(|word| Text::from(word.as_ref())).collect();
-        self.lock().write(&Record::now(Event::Began(Began { job, argv, trigger, pid })));
+        self.lock().write(&[Record::now(Event::Began(Began { job, argv, trigger, pid }))]);
     }
 
-    /// The job's helper ended with `status` after running for `took`.
-    pub fn ended(&self, job: u64, status: i32, took: Duration) {
-        let micros = took.as_micros().try_into().unwrap_or(u64::MAX);
-        self.lock().write(&Record::now(Event::Ended(Ended { job, status, micros })));
-    }
-
-    /// A request is done with: answered with `status` and `length` bytes of text, or no answer was
-    /// wanted. `job` is the first request of the job whose helper it shared. To be told *after* the
-    /// answer is sent: a crash in between then means one answer too many and not one too few.
-    pub fn answered(&self, request: u64, status: i32, length: usize, job: Option<u64>) {
+    /// A request that needed no helper is done with: answered with `status` and `length` bytes of text,
+    /// or no answer was wanted. To be told *after* the answer is sent: a crash in between then means one
+    /// answer too many and not one too few.
+    pub fn answered(&self, request: u64, status: i32, length: usize) {
         let mut writer = self.lock();
-        writer.open.remove(&request);
-        let length = length.try_into().unwrap_or(u64::MAX);
-        writer.write(&Record::now(Event::Answered(Answered { request, status, length, job })));
+        let record = writer.close(request, status, length, None);
+        writer.write(&[record]);
+    }
+
+    /// The same of all `requests` of a job, which is named by the first of them. `ran` is how long its
+    /// helper did, if one was started.
+    pub fn finished(
+        &self,
+        ran: Option<Duration>,
+        status: i32,
+        length: usize,
+        requests: impl IntoIterator<Item = u64> + Clone,
+    ) {
+        let Some(job) = requests.clone().into_iter().next() else { return };
+        let ended = ran.map(|ran| {
+            let micros = ran.as_micros().try_into().unwrap_or(u64::MAX);
+            Record::now(Event::Ended(Ended { job, status, micros }))
+        });
+        let mut writer = self.lock();
+        let answered = requests.into_iter().map(|request| writer.close(request, status, length, Some(job)));
+        let records: Vec<_> = ended.into_iter().chain(answered).collect();
+        writer.write(&records);
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
@@ -135,28 +148,37 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes a record, or tells the log why not.
-    fn write(&mut self, record: &Record) {
-        match (self.put(record), self.failing) {
+    /// A request is open no more.
+    fn close(&mut self, request: u64, status: i32, length: usize, job: Option<u64>) -> Record {
+        self.open.remove(&request);
+        let length = length.try_into().unwrap_or(u64::MAX);
+        Record::now(Event::Answered(Answered { request, status, length, job }))
+    }
+
+    /// Writes records with one call, or tells the log why not.
+    fn write(&mut self, records: &[Record]) {
+        match (self.put(records), self.failing) {
             (Ok(()), None) => {}
             (Ok(()), Some(lost)) => {
                 self.failing = None;
                 info!("the journal in {} is written again; {lost} records are lost", self.dir.display());
             }
             (Err(why), None) => {
-                self.failing = Some(1);
+                self.failing = Some(records.len() as u64);
                 error!("cannot write the journal in {}: {why}; records are lost", self.dir.display());
             }
-            (Err(_), Some(lost)) => self.failing = Some(lost + 1),
+            (Err(_), Some(lost)) => self.failing = Some(lost + records.len() as u64),
         }
     }
 
-    fn put(&mut self, record: &Record) -> io::Result<()> {
+    fn put(&mut self, records: &[Record]) -> io::Result<()> {
         if self.size >= self.limit {
             self.rotate()?;
         }
         self.line.clear();
-        add_line(&mut self.line, record)?;
+        for record in records {
+            add_line(&mut self.line, record)?;
+        }
         self.size += self.flush()?;
         Ok(())
     }

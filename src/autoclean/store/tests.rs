@@ -1,6 +1,6 @@
 use super::*;
 use crate::autoclean::Why;
-use crate::autoclean::arrivals::{Inquiry, Watch};
+use crate::autoclean::arrivals::{self, Inquiry};
 use nix::errno::Errno;
 use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt;
@@ -90,9 +90,9 @@ impl Machine {
     /// Loads through us.
     fn request(&self, modules: &[&str]) {
         let kernel = self.kernel();
-        let watch = Watch::start(&kernel).unwrap();
+        let before = kernel.listing().unwrap();
         modules.iter().for_each(|module| self.load(module));
-        self.store().adopt(watch.arrivals().unwrap()).unwrap();
+        self.store().adopt(arrivals::since(&before, &kernel).unwrap()).unwrap();
     }
 
     fn sweep(&self) -> Swept {
