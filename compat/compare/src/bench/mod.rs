@@ -27,6 +27,9 @@ use std::time::Duration;
 /// The daemons' words: delayed releases wait for longer than anything is measured.
 const WORDS: [&str; 1] = ["delay=3600"];
 
+/// How long a daemon is left alone before its memory is looked at.
+const REST: Duration = Duration::from_secs(1);
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -86,7 +89,7 @@ pub fn run(options: &Options) -> Result<Report, String> {
         laden.served.post_delayed_release(number)?;
     }
     report.add(Load::Waiting.name(), take_turns(options, Load::Waiting, &limit, &[&ours, &laden])?);
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(REST);
     report.memory = all.into_iter().chain([&laden]).map(Bench::memory).collect::<Result<_, _>>()?;
     report.wake_ups = ours.processes()?.wake_ups(Duration::from_secs(3))?;
     Ok(report)
@@ -102,8 +105,8 @@ fn start(name: &'static str, mut daemon: Box<dyn Daemon>, helper: &Path) -> Resu
         daemon.clean_up();
     }
     let queue = started?;
-    let processes = Processes::below(daemon.pid().ok_or("the daemon is gone")?);
-    let before = processes.memory()?;
+    std::thread::sleep(REST);
+    let before = Processes::below(daemon.pid().ok_or("the daemon is gone")?).memory()?;
     Ok(Bench { name, daemon, _stage: stage, served: Served { queue }, before })
 }
 
