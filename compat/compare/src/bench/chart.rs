@@ -105,12 +105,13 @@ fn bars(mut document: Document, report: &Report, frame: &Frame) -> Document {
         "start",
     ));
     let step = frame.height / rows.len().max(1) as f64;
+    let mut labels = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         let top = frame.top + step * at as f64;
         let colour =
             COLOURS[if row.subject.contains("waiting") { 3 } else { 1 + usize::from(row.subject != "ours") }];
         let label = match row.subject.as_str() {
-            "ours" if row.load.contains("waiting") => "one client, beside it: none wait".to_owned(),
+            "ours" if row.load.contains("waiting") => "one client, no delayed releases waiting".to_owned(),
             "ours" => title(report, &row.load),
             "ours, delayed releases waiting" => {
                 format!("one client, {} delayed releases waiting", report.waiting)
@@ -121,33 +122,42 @@ fn bars(mut document: Document, report: &Report, frame: &Frame) -> Document {
         let inside = row.rate_ratio / most > 0.6;
         let (at, anchor) =
             if inside { (x(row.rate_ratio) - 8.0, "end") } else { (x(row.rate_ratio) + 8.0, "start") };
-        document = document
-            .add(words(&label, frame.left, top + 14.0, 12.0, "start"))
-            .add(
-                Rectangle::new()
-                    .set("x", frame.left)
-                    .set("y", top + 20.0)
-                    .set("width", x(row.rate_ratio) - frame.left)
-                    .set("height", (step * 0.45).min(34.0))
-                    .set("fill", colour),
-            )
-            .add(
-                words(&value, at, top + 24.0 + (step * 0.45).min(34.0) / 2.0, 13.0, anchor)
-                    .set("fill", if inside { "white" } else { INK }),
-            );
+        let height = (step * 0.45).min(34.0);
+        document = document.add(
+            Rectangle::new()
+                .set("x", frame.left)
+                .set("y", top + 20.0)
+                .set("width", x(row.rate_ratio) - frame.left)
+                .set("height", height)
+                .set("fill", colour),
+        );
+        let value = words(&value, at, top + 24.0 + height / 2.0, 13.0, anchor);
+        labels.push(words(&label, frame.left, top + 14.0, 12.0, "start"));
+        labels.push(if inside { value.set("fill", "white").set("stroke", "none") } else { value });
     }
     let limit = x(1.0);
-    document
+    document = document
         .add(
             rule(limit, frame.top, limit, frame.top + frame.height)
                 .set("stroke", INK)
                 .set("stroke-dasharray", "4 3"),
         )
-        .add(words("the limit", limit, frame.top + frame.height + 18.0, 12.0, "middle"))
+        .add(words("the limit", limit, frame.top + frame.height + 18.0, 12.0, "middle"));
+    // Last, so that the line does not cross them out.
+    labels.into_iter().fold(document, Document::add)
 }
 
+/// Text with a white rim, to be read across lines.
 fn words(text: &str, x: f64, y: f64, size: f64, anchor: &str) -> Text {
-    Text::new(text).set("x", x).set("y", y).set("font-size", size).set("text-anchor", anchor).set("fill", INK)
+    Text::new(text)
+        .set("x", x)
+        .set("y", y)
+        .set("font-size", size)
+        .set("text-anchor", anchor)
+        .set("fill", INK)
+        .set("stroke", "white")
+        .set("stroke-width", 3)
+        .set("paint-order", "stroke")
 }
 
 fn rule(x1: f64, y1: f64, x2: f64, y2: f64) -> Line {
