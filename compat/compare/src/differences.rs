@@ -53,7 +53,8 @@ impl Difference {
 /// Reads the differences.
 ///
 /// # Errors
-/// A sentence with file, line and what is wrong there; two entries of one id.
+/// A sentence with file, line and what is wrong there; two entries of one id; an entry that accepts
+/// just anything, and so would hide what goes wrong later.
 pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
     let parsed: File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
@@ -64,6 +65,10 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
     for (at, difference) in all.iter().enumerate() {
         if all[..at].iter().any(|other| other.id == difference.id) {
             return Err(format!("{}: two differences have the id {:?}", file.display(), difference.id));
+        }
+        if [&difference.what, &difference.old, &difference.new].iter().any(|pattern| pattern.fits_all()) {
+            let why = "accepts anything: name the cell, and what is seen in it on either side";
+            return Err(format!("{}: the difference {:?} {why}", file.display(), difference.id));
         }
     }
     Ok(all)
@@ -108,5 +113,15 @@ mod tests {
         assert!(parse(&ENTRY.repeat(2), Path::new("d.toml")).unwrap_err().contains("\"argv\""));
         let error = parse(&ENTRY.replace("why", "because"), Path::new("d.toml")).unwrap_err();
         assert!(error.starts_with("d.toml:"), "{error}");
+    }
+
+    #[test]
+    fn an_entry_that_accepts_anything_is_none() {
+        for key in ["what", "old", "new"] {
+            let line = ENTRY.lines().find(|line| line.trim().starts_with(key)).unwrap();
+            let text = ENTRY.replace(line, &format!("{key} = \"*\""));
+            let error = parse(&text, Path::new("d.toml")).unwrap_err();
+            assert!(error.contains("\"argv\" accepts anything"), "{error}");
+        }
     }
 }
