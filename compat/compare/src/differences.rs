@@ -21,9 +21,6 @@ pub struct Difference {
     pub new: Pattern,
     /// Why that is better, or cannot be otherwise.
     pub why: String,
-    /// Whether it need not be seen every time: what the new one does there is left to chance.
-    #[serde(default)]
-    pub sometimes: bool,
     /// Where more is said: a file of this project, with a heading after `#`.
     pub docs: String,
 }

@@ -135,9 +135,7 @@ impl Suite<'_> {
                 _ => None,
             })
             .collect();
-        let unseen =
-            |difference: &&Difference| !difference.sometimes && !seen.contains(difference.id.as_str());
-        let stale = self.differences.iter().filter(unseen);
-        stale.map(|difference| difference.id.clone()).collect()
+        let ids = self.differences.iter().map(|difference| difference.id.clone());
+        ids.filter(|id| !seen.contains(id.as_str())).collect()
     }
 }
