@@ -11,8 +11,8 @@ use std::path::Path;
 pub struct Difference {
     /// Its name, in letters, digits and hyphens.
     pub id: String,
-    /// In which scenarios it may be seen.
-    pub scenario: Pattern,
+    /// In which scenarios it is seen.
+    pub scenario: Scenarios,
     /// In which cells.
     pub what: Pattern,
     /// What the old kerneld does. A `{name}` that is in both `old` and `new` stands for the same text.
@@ -25,6 +25,26 @@ pub struct Difference {
     pub docs: String,
 }
 
+/// Names of scenarios with blanks between them, `*` standing for any text. A lone `*` is a rule for all
+/// of them, which need not show in each.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Scenarios(Vec<Pattern>);
+
+impl Scenarios {
+    fn include(&self, scenario: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(scenario))
+    }
+}
+
+impl TryFrom<String> for Scenarios {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.split_whitespace().map(Pattern::new).collect::<Result<_, _>>().map(Scenarios)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -33,9 +53,14 @@ struct File {
 }
 
 impl Difference {
+    /// Whether this scenario has to show it.
+    pub fn names(&self, scenario: &str) -> bool {
+        self.scenario.include(scenario) && !self.scenario.0.iter().any(Pattern::fits_all)
+    }
+
     /// Whether it explains this cell.
     pub fn explains(&self, scenario: &str, what: &str, old: &str, new: &str) -> bool {
-        if !self.scenario.matches(scenario) || !self.what.matches(what) {
+        if !self.scenario.include(scenario) || !self.what.matches(what) {
             return false;
         }
         match (self.old.bind(old), self.new.bind(new)) {
@@ -103,6 +128,21 @@ mod tests {
         assert!(explains("modprobe -q -- ppp"));
         assert!(!explains("modprobe -q -- slip"));
         assert!(!all[0].explains("other", "helper ppp argv", "modprobe -k -s ppp", "modprobe -q -- ppp"));
+    }
+
+    #[test]
+    fn scenarios_are_named_one_by_one_or_not_at_all() {
+        let named = |scenario: &str| {
+            let text = ENTRY.replace("load*", scenario);
+            parse(&text, Path::new("d.toml")).unwrap().remove(0)
+        };
+        let some = named("unload load-*");
+        assert!(some.names("unload") && some.names("load-fold") && !some.names("load"));
+        let all = named("*");
+        assert!(
+            !all.names("load")
+                && all.explains("load", "helper a argv", "modprobe -k -s a", "modprobe -q -- a")
+        );
     }
 
     #[test]

@@ -154,11 +154,8 @@ mod tests {
         let once = "answer a: old \"status 0\", new \"none\"";
         let scenario = ScenarioReport {
             name: "load".to_owned(),
-            about: "a load".to_owned(),
-            cells: Vec::new(),
-            unmet: Vec::new(),
             unsteady: vec![once.to_owned()],
-            error: None,
+            ..ScenarioReport::default()
         };
         let (old, new) = ("o".to_owned(), "n".to_owned());
         let report = Report { old, new, scenarios: vec![scenario], stale: Vec::new() };

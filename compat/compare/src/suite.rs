@@ -6,13 +6,12 @@ use crate::differences::Difference;
 use crate::scenario::Scenario;
 use crate::subject::Subject;
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// What came of a scenario.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct ScenarioReport {
     /// Its name.
     pub name: String,
@@ -22,6 +21,8 @@ pub struct ScenarioReport {
     pub cells: Vec<Cell>,
     /// Expectations that were not met.
     pub unmet: Vec<String>,
+    /// Ids of intended differences that name this scenario, and that it does not show.
+    pub missing: Vec<String>,
     /// What was wrong the first time, and was not when the scenario was run once more.
     pub unsteady: Vec<String>,
     /// Why it could not be run.
@@ -34,17 +35,25 @@ impl ScenarioReport {
         self.cells.iter().filter(|cell| cell.verdict == Verdict::Unexplained)
     }
 
+    /// Whether this intended difference is seen.
+    fn shows(&self, difference: &str) -> bool {
+        self.cells
+            .iter()
+            .any(|cell| matches!(&cell.verdict, Verdict::Intended { id, .. } if id == difference))
+    }
+
     /// Whether all is as it should be.
     pub fn passed(&self) -> bool {
-        self.error.is_none() && self.unmet.is_empty() && self.unexplained().next().is_none()
+        self.problems().is_empty()
     }
 
     /// What is wrong, a sentence each.
     pub fn problems(&self) -> Vec<String> {
         let errors = self.error.iter().map(|error| format!("could not be run: {error}"));
         let unmet = self.unmet.iter().map(|unmet| format!("expected otherwise: {unmet}"));
+        let missing = self.missing.iter().map(|id| format!("intended difference {id:?} is not seen here"));
         let differ = |cell: &Cell| format!("{}: old {:?}, new {:?}", cell.what, cell.old, cell.new);
-        errors.chain(unmet).chain(self.unexplained().map(differ)).collect()
+        errors.chain(unmet).chain(missing).chain(self.unexplained().map(differ)).collect()
     }
 
     /// This one, or what came of running the scenario again where it failed: a busy machine may upset
@@ -125,22 +134,29 @@ impl Suite<'_> {
             Err(error) => (Vec::new(), Some(error)),
         };
         cells.retain(|cell| cell.what != ORDER || !scenario.has_burst());
-        let unmet = if error.is_none() { unmet(&scenario.expect, &cells) } else { Vec::new() };
         let (name, about) = (scenario.name.clone(), scenario.about.clone());
-        ScenarioReport { name, about, cells, unmet, unsteady: Vec::new(), error }
+        let mut report = ScenarioReport { name, about, cells, error, ..ScenarioReport::default() };
+        if report.error.is_none() {
+            report.unmet = unmet(&scenario.expect, &report.cells);
+            report.missing = self.missing(&report);
+        }
+        report
     }
 
+    fn missing(&self, report: &ScenarioReport) -> Vec<String> {
+        let named = self.differences.iter().filter(|difference| difference.names(&report.name));
+        named.map(|difference| difference.id.clone()).filter(|id| !report.shows(id)).collect()
+    }
+
+    /// Differences that some scenario had to show and none did; those that name one are missed there.
     fn stale(&self, scenarios: &[ScenarioReport]) -> Vec<String> {
-        let seen: BTreeSet<&str> = scenarios
-            .iter()
-            .flat_map(|scenario| &scenario.cells)
-            .filter_map(|cell| match &cell.verdict {
-                Verdict::Intended { id, .. } => Some(id.as_str()),
-                _ => None,
-            })
-            .collect();
-        let ids = self.differences.iter().map(|difference| difference.id.clone());
-        ids.filter(|id| !seen.contains(id.as_str())).collect()
+        let told = |difference: &Difference| {
+            scenarios
+                .iter()
+                .any(|scenario| difference.names(&scenario.name) || scenario.shows(&difference.id))
+        };
+        let stale = self.differences.iter().filter(|difference| !told(difference));
+        stale.map(|difference| difference.id.clone()).collect()
     }
 }
 
@@ -154,9 +170,8 @@ mod tests {
             name: "load".to_owned(),
             about: "a load".to_owned(),
             cells: vec![Cell { what, old, new: new.to_owned(), verdict }],
-            unmet: Vec::new(),
-            unsteady: Vec::new(),
             error: error.map(str::to_owned),
+            ..ScenarioReport::default()
         }
     }
 

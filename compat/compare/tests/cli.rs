@@ -61,6 +61,10 @@ fn a_difference_that_is_not_seen_is_a_failure() {
     assert!(status == 1 && table.contains("\"gone\""), "{table}");
     // Of a part of the scenarios nothing follows.
     assert_eq!(compare(dir.path(), &["load"]).0, 0);
+    // But for one that is named.
+    let dir = setup(SCENARIO, &stale.replace("scenario = \"*\"", "scenario = \"unload load\""));
+    let (status, tap, _) = compare(dir.path(), &["--format=tap", "load"]);
+    assert!(status == 1 && tap.contains("not ok 1 - load\n# intended difference \"gone\""), "{tap}");
 }
 
 #[test]
