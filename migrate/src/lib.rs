@@ -21,6 +21,7 @@ pub mod names;
 pub mod plan;
 pub mod report;
 pub mod root;
+mod scanner;
 pub mod snippets;
 pub mod state;
 pub mod text;

@@ -3,28 +3,11 @@
 use crate::support::{Daemon, PATIENCE};
 use kerneld_compat::request::Command;
 use kerneld_compat::wire::Layout;
-use serde::Deserialize;
 
-#[derive(Deserialize)]
-struct Vectors {
-    answers: Vec<Vector>,
-}
+#[path = "../../compat/tests/vectors/answers.rs"]
+mod vectors;
 
-#[derive(Deserialize)]
-struct Vector {
-    layout: String,
-    mtype: i64,
-    request_text: String,
-    note: String,
-    status: i32,
-    answer_text: String,
-    answer_hex: Option<String>,
-}
-
-fn vectors() -> Vec<Vector> {
-    let text = include_str!("../../compat/tests/vectors/answers.json");
-    serde_json::from_str::<Vectors>(text).unwrap().answers
-}
+use vectors::{Recorded, recorded};
 
 /// kdstat's text with what differs from run to run, and the version, written as in the vectors.
 fn as_recorded(text: &str, daemon: &Daemon) -> String {
@@ -35,17 +18,17 @@ fn as_recorded(text: &str, daemon: &Daemon) -> String {
 #[test]
 fn kdstats_words_are_answered_to_the_letter() {
     let daemon = Daemon::start(&["delay=2"]);
-    let words = |vector: &Vector| vector.mtype == 255 && !vector.note.starts_with("while");
+    let words = |vector: &Recorded| vector.mtype == 255 && !vector.note.starts_with("while");
     let mut seen = 0;
-    for vector in vectors().iter().filter(|vector| words(vector)) {
-        let layout: Layout = vector.layout.parse().unwrap();
+    for vector in recorded().iter().filter(|vector| words(vector)) {
+        let layout = vector.layout();
         let client = daemon.client(layout);
         if vector.request_text == "flush" {
             client.post(Command::Other(400), b"foreign", None).unwrap();
             client.post(Command::Other(401), b"foreign", None).unwrap();
         }
         let answer = client.ask(Command::Debug, vector.request_text.as_bytes(), Some(PATIENCE)).unwrap();
-        assert_eq!(answer.status, vector.status);
+        assert_eq!(i64::from(answer.status), vector.status);
         let text = String::from_utf8(answer.text).unwrap();
         assert_eq!(as_recorded(&text, &daemon), vector.answer_text, "{} {}", layout, vector.request_text);
         client.ask(Command::Debug, b"nokeep nodebug delay=2", Some(PATIENCE)).unwrap();
@@ -74,10 +57,9 @@ fn a_running_job_is_listed_with_its_helpers_pid_and_its_sender() {
 #[test]
 fn answers_to_modules_and_unknown_numbers_are_the_recorded_bytes() {
     let daemon = Daemon::start(&["delay=2"]);
-    let served = |vector: &&Vector| matches!(vector.mtype, 2 | 3 | 8 | 100) && vector.answer_hex.is_some();
-    let all = vectors();
-    for vector in all.iter().filter(served) {
-        let layout: Layout = vector.layout.parse().unwrap();
+    let served = |vector: &&Recorded| matches!(vector.mtype, 2 | 3 | 8 | 100) && vector.answer_hex.is_some();
+    for vector in recorded().iter().filter(served) {
+        let layout = vector.layout();
         let name = vector.request_text.as_bytes();
         let reply = kerneld_compat::request::ReplyTo { id: 5000, layout, pid: 77 };
         let queue = daemon.queue();

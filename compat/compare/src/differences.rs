@@ -11,8 +11,8 @@ use std::path::Path;
 pub struct Difference {
     /// Its name, in letters, digits and hyphens.
     pub id: String,
-    /// In which scenarios it may be seen.
-    pub scenario: Pattern,
+    /// In which scenarios it is seen.
+    pub scenario: Scenarios,
     /// In which cells.
     pub what: Pattern,
     /// What the old kerneld does. A `{name}` that is in both `old` and `new` stands for the same text.
@@ -21,11 +21,28 @@ pub struct Difference {
     pub new: Pattern,
     /// Why that is better, or cannot be otherwise.
     pub why: String,
-    /// Whether it need not be seen every time: what the new one does there is left to chance.
-    #[serde(default)]
-    pub sometimes: bool,
     /// Where more is said: a file of this project, with a heading after `#`.
     pub docs: String,
+}
+
+/// Names of scenarios with blanks between them, `*` standing for any text. A lone `*` is a rule for all
+/// of them, which need not show in each.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Scenarios(Vec<Pattern>);
+
+impl Scenarios {
+    fn include(&self, scenario: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(scenario))
+    }
+}
+
+impl TryFrom<String> for Scenarios {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.split_whitespace().map(Pattern::new).collect::<Result<_, _>>().map(Scenarios)
+    }
 }
 
 #[derive(Deserialize)]
@@ -36,9 +53,14 @@ struct File {
 }
 
 impl Difference {
+    /// Whether this scenario has to show it.
+    pub fn names(&self, scenario: &str) -> bool {
+        self.scenario.include(scenario) && !self.scenario.0.iter().any(Pattern::fits_all)
+    }
+
     /// Whether it explains this cell.
     pub fn explains(&self, scenario: &str, what: &str, old: &str, new: &str) -> bool {
-        if !self.scenario.matches(scenario) || !self.what.matches(what) {
+        if !self.scenario.include(scenario) || !self.what.matches(what) {
             return false;
         }
         match (self.old.bind(old), self.new.bind(new)) {
@@ -53,7 +75,8 @@ impl Difference {
 /// Reads the differences.
 ///
 /// # Errors
-/// A sentence with file, line and what is wrong there; two entries of one id.
+/// A sentence with file, line and what is wrong there; two entries of one id; an entry that accepts
+/// just anything, and so would hide what goes wrong later.
 pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
     let parsed: File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
@@ -64,6 +87,10 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
     for (at, difference) in all.iter().enumerate() {
         if all[..at].iter().any(|other| other.id == difference.id) {
             return Err(format!("{}: two differences have the id {:?}", file.display(), difference.id));
+        }
+        if [&difference.what, &difference.old, &difference.new].iter().any(|pattern| pattern.fits_all()) {
+            let why = "accepts anything: name the cell, and what is seen in it on either side";
+            return Err(format!("{}: the difference {:?} {why}", file.display(), difference.id));
         }
     }
     Ok(all)
@@ -104,9 +131,34 @@ mod tests {
     }
 
     #[test]
+    fn scenarios_are_named_one_by_one_or_not_at_all() {
+        let named = |scenario: &str| {
+            let text = ENTRY.replace("load*", scenario);
+            parse(&text, Path::new("d.toml")).unwrap().remove(0)
+        };
+        let some = named("unload load-*");
+        assert!(some.names("unload") && some.names("load-fold") && !some.names("load"));
+        let all = named("*");
+        assert!(
+            !all.names("load")
+                && all.explains("load", "helper a argv", "modprobe -k -s a", "modprobe -q -- a")
+        );
+    }
+
+    #[test]
     fn an_id_is_given_once_and_keys_are_known() {
         assert!(parse(&ENTRY.repeat(2), Path::new("d.toml")).unwrap_err().contains("\"argv\""));
         let error = parse(&ENTRY.replace("why", "because"), Path::new("d.toml")).unwrap_err();
         assert!(error.starts_with("d.toml:"), "{error}");
+    }
+
+    #[test]
+    fn an_entry_that_accepts_anything_is_none() {
+        for key in ["what", "old", "new"] {
+            let line = ENTRY.lines().find(|line| line.trim().starts_with(key)).unwrap();
+            let text = ENTRY.replace(line, &format!("{key} = \"*\""));
+            let error = parse(&text, Path::new("d.toml")).unwrap_err();
+            assert!(error.contains("\"argv\" accepts anything"), "{error}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! * [`trace`]: the same, read from a journal;
 //! * [`world`]: taking the steps; [`model_world`] in virtual time, [`live`] in real time;
 //! * [`model`]: the old kerneld; [`ours`]: the new one; [`old`]: a real old one; [`recorder`]: the helpers of both;
+//! * [`process`]: what /proc says of them;
 //! * [`observe`]: what was seen; [`mod@compare`]: both side by side; [`differences`]: what may differ, and why;
 //! * [`bench`]: how fast both are;
 //! * [`suite`]: all scenarios; [`output`]: the report.
@@ -23,6 +24,7 @@ pub mod ours;
 pub mod output;
 pub mod pattern;
 pub mod plan;
+pub mod process;
 pub mod recorder;
 pub mod role;
 pub mod scenario;

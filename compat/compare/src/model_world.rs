@@ -32,7 +32,7 @@ impl World for ModelWorld<'_> {
     }
 
     fn pass(&mut self, until: u64) {
-        let next = self.kerneld.next_event().filter(|next| *next > self.now);
+        let next = self.kerneld.children.next_event().filter(|next| *next > self.now);
         self.now = next.map_or(until, |next| next.min(until));
         self.kerneld.live(self.now);
     }
@@ -73,15 +73,15 @@ impl World for ModelWorld<'_> {
 
     fn place(&mut self, program: &str, there: bool) -> Result<(), String> {
         if there {
-            self.kerneld.programs.insert(program.to_owned());
+            self.kerneld.children.programs.insert(program.to_owned());
         } else {
-            self.kerneld.programs.remove(program);
+            self.kerneld.children.programs.remove(program);
         }
         Ok(())
     }
 
     fn quiet(&self) -> bool {
-        self.kerneld.quiet()
+        self.kerneld.children.quiet()
     }
 
     fn finish(&mut self) -> Result<Remains, String> {
@@ -89,7 +89,7 @@ impl World for ModelWorld<'_> {
         while let Some(message) = self.kerneld.channel.as_mut().and_then(|channel| channel.receive(0)) {
             messages.push(message);
         }
-        let runs = std::mem::take(&mut self.kerneld.runs);
+        let runs = std::mem::take(&mut self.kerneld.children.runs);
         Ok(Remains { runs, messages })
     }
 }

@@ -9,6 +9,7 @@
 use crate::live::{Daemon, Live};
 use crate::observe::Observation;
 use crate::ours::fresh_key;
+use crate::process::{alive, children, wait_until_stopped};
 use crate::scenario::Scenario;
 use crate::stage::{Stage, spawn};
 use crate::subject::environment;
@@ -157,6 +158,9 @@ impl Daemon for Old {
         let pid = self.pid.ok_or("the daemon has not been started")?;
         kill(Pid::from_raw(pid as i32), signal)
             .map_err(|errno| format!("cannot send the daemon {signal}: {}", errno.desc()))?;
+        if signal == Signal::SIGSTOP {
+            wait_until_stopped(&[pid])?;
+        }
         // A signal that is handled has no answer: let it be handled.
         sleep(Duration::from_millis(if signal == Signal::SIGHUP { 100 } else { 0 }));
         Ok(())
@@ -167,9 +171,7 @@ impl Daemon for Old {
     }
 
     fn ended(&mut self) -> bool {
-        let state = |pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-        let lives = |stat: String| !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
-        let ended = !self.pid.and_then(state).is_some_and(lives);
+        let ended = !self.pid.is_some_and(alive);
         if ended {
             self.remove_queue();
         }
@@ -188,11 +190,6 @@ impl Daemon for Old {
         }
         self.remove_queue();
     }
-}
-
-fn children(pid: u32) -> Vec<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Whether it waits for a message, as far as the kernel tells.

@@ -3,13 +3,14 @@
 
 use crate::live::{Daemon, Live};
 use crate::observe::Observation;
+use crate::process::{children, wait_until_stopped};
 use crate::scenario::Scenario;
 use crate::stage::{Stage, spawn};
 use crate::subject::environment;
 use crate::world::play;
 use kerneld_compat::queue::Queue;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -128,6 +129,9 @@ impl Daemon for Ours {
             _ => kill(pid, signal),
         };
         sent.map_err(|errno| format!("cannot send the daemon {signal}: {}", errno.desc()))?;
+        if signal == Signal::SIGSTOP {
+            wait_until_stopped(&group(child.id()))?;
+        }
         // A signal that is handled has no answer: let it be handled.
         sleep(Duration::from_millis(if signal == Signal::SIGHUP { 100 } else { 0 }));
         Ok(())
@@ -156,6 +160,15 @@ impl Daemon for Ours {
             let _ = queue.remove();
         }
     }
+}
+
+/// The daemon's two processes, and helpers that stop with them.
+fn group(leader: u32) -> Vec<u32> {
+    let id = |pid: u32| Pid::from_raw(pid as i32);
+    let mut members = children(leader);
+    members.retain(|pid| getpgid(Some(id(*pid))) == Ok(id(leader)));
+    members.push(leader);
+    members
 }
 
 /// A key that no other queue here has: from the pid and a count.

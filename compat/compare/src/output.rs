@@ -5,8 +5,11 @@ use crate::compare::{Cell, Verdict};
 use crate::suite::{Report, ScenarioReport};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
-use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{FlakyOrRerun, NonSuccessKind, TestCase, TestCaseStatus, TestRerun, TestSuite};
 use std::fmt::Write;
+
+/// Said of what was wrong the first time only.
+const ONLY_ONCE: &str = "was so once, and not when run again";
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,11 +45,11 @@ fn table(report: &Report, all: bool) -> String {
             let _ = writeln!(text, "{}: {}", scenario.name, scenario.about);
             let _ = writeln!(text, "{}", cells(scenario, report, all));
         }
-        for problem in problems(scenario) {
+        for problem in scenario.problems() {
             let _ = writeln!(text, "  !! {problem}");
         }
-        for note in &scenario.unsteady {
-            let _ = writeln!(text, "  (differed once, and not when run again: {note})");
+        for once in &scenario.unsteady {
+            let _ = writeln!(text, "  ({ONLY_ONCE}: {once})");
         }
     }
     for id in &report.stale {
@@ -77,16 +80,6 @@ fn mark(cell: &Cell) -> (&'static str, String) {
     }
 }
 
-fn problems(scenario: &ScenarioReport) -> Vec<String> {
-    let mut problems: Vec<String> =
-        scenario.error.iter().map(|error| format!("could not be run: {error}")).collect();
-    problems.extend(scenario.unmet.iter().map(|unmet| format!("expected otherwise: {unmet}")));
-    problems.extend(
-        scenario.unexplained().map(|cell| format!("{}: old {:?}, new {:?}", cell.what, cell.old, cell.new)),
-    );
-    problems
-}
-
 fn summary(report: &Report) -> String {
     let count = |wanted: fn(&ScenarioReport) -> bool| report.scenarios.iter().filter(|s| wanted(s)).count();
     let agree = count(|s| s.passed() && s.cells.iter().all(|cell| cell.verdict == Verdict::Same));
@@ -102,11 +95,17 @@ fn summary(report: &Report) -> String {
 fn junit(report: &Report) -> Result<String, String> {
     let mut suite = TestSuite::new("kerneld-compare");
     for scenario in &report.scenarios {
-        let status = match (&scenario.error, scenario.passed()) {
+        let mut status = match (&scenario.error, scenario.passed()) {
             (_, true) => TestCaseStatus::success(),
             (Some(error), _) => failure(NonSuccessKind::Error, error),
-            (None, false) => failure(NonSuccessKind::Failure, &problems(scenario).join("\n")),
+            (None, false) => failure(NonSuccessKind::Failure, &scenario.problems().join("\n")),
         };
+        if !scenario.unsteady.is_empty() {
+            let mut first = TestRerun::new(NonSuccessKind::Failure);
+            first.set_message(scenario.unsteady.join("\n"));
+            // The format's own word for it: flakyFailure.
+            status.set_rerun_kind(FlakyOrRerun::Flaky).add_rerun(first);
+        }
         suite.add_test_case(TestCase::new(scenario.name.clone(), status));
     }
     for id in &report.stale {
@@ -129,8 +128,11 @@ fn tap(report: &Report) -> String {
     for (at, scenario) in report.scenarios.iter().enumerate() {
         let not = if scenario.passed() { "" } else { "not " };
         let _ = writeln!(text, "{not}ok {} - {}", at + 1, scenario.name);
-        for line in problems(scenario).iter().flat_map(|problem| problem.lines()) {
-            let _ = writeln!(text, "# {line}");
+        let once = scenario.unsteady.iter().map(|once| format!("{ONLY_ONCE}: {once}"));
+        for note in scenario.problems().into_iter().chain(once) {
+            for line in note.lines() {
+                let _ = writeln!(text, "# {line}");
+            }
         }
     }
     for (at, id) in report.stale.iter().enumerate() {
@@ -141,4 +143,31 @@ fn tap(report: &Report) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_wrong_only_once_is_told_in_every_format() {
+        let once = "answer a: old \"status 0\", new \"none\"";
+        let scenario = ScenarioReport {
+            name: "load".to_owned(),
+            unsteady: vec![once.to_owned()],
+            ..ScenarioReport::default()
+        };
+        let (old, new) = ("o".to_owned(), "n".to_owned());
+        let report = Report { old, new, scenarios: vec![scenario], stale: Vec::new() };
+        let written = |format| render(&report, format, false).unwrap();
+        assert!(written(Format::Table).contains(&format!("({ONLY_ONCE}: {once})")));
+        let json: serde_json::Value = serde_json::from_str(&written(Format::Json)).unwrap();
+        assert_eq!(json["scenarios"][0]["unsteady"][0], once);
+        let tap = written(Format::Tap);
+        assert_eq!(tap, format!("TAP version 14\n1..1\nok 1 - load\n# {ONLY_ONCE}: {once}\n"));
+        let junit = written(Format::Junit);
+        let escaped = once.replace('"', "&quot;");
+        assert!(junit.contains(&format!("<flakyFailure message=\"{escaped}\"")), "{junit}");
+        assert!(junit.contains("failures=\"0\""), "{junit}");
+    }
 }

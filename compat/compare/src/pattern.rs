@@ -48,6 +48,11 @@ impl Pattern {
         self.regex.is_match(text)
     }
 
+    /// Whether it is a lone `*`.
+    pub fn fits_all(&self) -> bool {
+        self.text == "*"
+    }
+
     /// What its names stand for in a text; `None` when it does not fit.
     pub fn bind(&self, text: &str) -> Option<Bindings> {
         let found = self.regex.captures(text)?;

@@ -4,6 +4,7 @@
 
 use crate::observe::Run;
 use crate::plan::Plan;
+use crate::process::alive;
 use crate::recorder::{Event, LOG, PLAN, RECORDER, now_ns};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -150,11 +151,6 @@ impl Stage {
             }
         }
     }
-}
-
-fn alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or_default().starts_with('Z'))
 }
 
 /// Whether that pid is still a helper of this folder.

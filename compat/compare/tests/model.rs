@@ -2,26 +2,13 @@
 
 use kerneld_compare::compare::compare;
 use kerneld_compare::{model_world, scenario};
-use kerneld_compat::wire::{Layout, Message};
-use serde::Deserialize;
+use kerneld_compat::wire::Message;
 use std::path::Path;
 
-#[derive(Deserialize)]
-struct Vectors {
-    answers: Vec<Vector>,
-}
+#[path = "../../tests/vectors/answers.rs"]
+mod answers;
 
-#[derive(Deserialize)]
-struct Vector {
-    layout: String,
-    mtype: i64,
-    request_text: String,
-    note: String,
-    when: String,
-    status: i64,
-    answer_text: String,
-    answer_hex: Option<String>,
-}
+use answers::{Recorded, recorded};
 
 /// How the helper behaved that the real kerneld was recorded with.
 const HELPERS: &str = r#"
@@ -36,23 +23,23 @@ const HELPERS: &str = r#"
 "#;
 
 /// What happened before the request, as the vector's note tells.
-fn before(vector: &Vector) -> String {
+fn before(vector: &Recorded) -> String {
     match vector.note.as_str() {
         "two messages of foreign types were waiting" => {
             "[[step]]\npost = 300\n[[step]]\npost = 256\n".to_owned()
         }
         "while request_module slowjob runs" => format!(
-            "[[step]]\nask = \"job\"\ncommand = 2\ntext = \"slowjob\"\npid = 78\nlayout = {:?}\n",
-            vector.layout
+            "[[step]]\nask = \"job\"\ncommand = 2\ntext = \"slowjob\"\npid = 78\nlayout = \"{}\"\n",
+            vector.layout()
         ),
         _ => String::new(),
     }
 }
 
-fn answer_of_the_model(vector: &Vector) -> (String, String, String) {
-    let Vector { layout, mtype, request_text, .. } = vector;
+fn answer_of_the_model(vector: &Recorded) -> (String, String, String) {
+    let (layout, Recorded { mtype, request_text, .. }) = (vector.layout(), vector);
     let text = format!(
-        "about = \"\"\n{HELPERS}\n{}\n[[step]]\nask = \"a\"\ncommand = {mtype}\ntext = {request_text:?}\nlayout = {layout:?}\n",
+        "about = \"\"\n{HELPERS}\n{}\n[[step]]\nask = \"a\"\ncommand = {mtype}\ntext = {request_text:?}\nlayout = \"{layout}\"\n",
         before(vector)
     );
     let scenario = scenario::parse(&text, Path::new("vector.toml")).unwrap();
@@ -65,10 +52,8 @@ fn answer_of_the_model(vector: &Vector) -> (String, String, String) {
 
 #[test]
 fn the_model_gives_every_recorded_answer() {
-    let vectors: Vectors = serde_json::from_str(include_str!("../../tests/vectors/answers.json")).unwrap();
-    assert_eq!(vectors.answers.len(), 84);
-    for vector in &vectors.answers {
-        let name = format!("{} {} {:?} {}", vector.layout, vector.mtype, vector.request_text, vector.note);
+    for vector in &recorded() {
+        let name = format!("{} {} {:?} {}", vector.layout(), vector.mtype, vector.request_text, vector.note);
         let (status, when, text) = answer_of_the_model(vector);
         assert_eq!(status, format!("status {}", vector.status), "{name}");
         assert_eq!(when, vector.when.replace("about ", ""), "{name}");
@@ -80,9 +65,8 @@ fn the_model_gives_every_recorded_answer() {
 /// request's own.
 #[test]
 fn recorded_answers_have_the_header_of_their_request() {
-    let vectors: Vectors = serde_json::from_str(include_str!("../../tests/vectors/answers.json")).unwrap();
-    for vector in vectors.answers.iter().filter(|vector| vector.answer_hex.is_some()) {
-        let layout: Layout = vector.layout.parse().unwrap();
+    for vector in recorded().iter().filter(|vector| vector.answer_hex.is_some()) {
+        let layout = vector.layout();
         let pid = if layout.has_pid() { 77 } else { 0 };
         let answer = Message { layout, id: vector.status, pid, text: vector.answer_text.as_bytes() };
         let hex: String = answer.encode().iter().map(|byte| format!("{byte:02x}")).collect();

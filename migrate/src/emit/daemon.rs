@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::commands::{AUTOCLEAN, Member};
-use super::kmod::Writer;
+use super::writer::Writer;
 use super::{OutputFile, OutputLine, comment, options};
 use crate::account::{Account, LineId};
 use crate::discover::{Found, Loaded, Start};

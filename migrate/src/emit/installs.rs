@@ -1,7 +1,8 @@
 //! install and remove lines: what runs around a load, and names that only such a line has.
 
 use super::commands::{self, MODPROBE, Member, chain, part};
-use super::kmod::{OFF, Subject, Writer, reason};
+use super::kmod::{OFF, Subject, reason};
+use super::writer::Writer;
 use super::{OutputLine, options, shell};
 use crate::account::LineId;
 use crate::modules_conf::{CommandKind, End};

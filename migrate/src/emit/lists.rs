@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::OutputLine;
 use super::commands::{MODPROBE, Member};
-use super::kmod::Writer;
+use super::writer::Writer;
 use crate::account::LineId;
 use crate::modules_conf::{ListKind, Meaning};
 use crate::names::{canonical, requests};

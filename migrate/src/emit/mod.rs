@@ -8,6 +8,7 @@ pub mod lists;
 pub mod modutils;
 pub mod options;
 pub mod shell;
+pub mod writer;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::OutputLine;
-use super::kmod::{Writer, pattern};
+use super::writer::{Writer, pattern};
 use crate::account::Fate;
 use crate::modules_conf::{End, Given, Meaning};
 use crate::names::parameters::{self, Parameter};

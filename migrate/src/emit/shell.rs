@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::scanner::Scanner;
+
 /// A word of a command, as it stands in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -43,43 +45,43 @@ pub fn parse(text: &str) -> Result<Parsed, String> {
 
 /// Takes a line of a script apart: parentheses may be opened or closed in other lines (`start) …`).
 pub fn parse_part(text: &str) -> Result<Parsed, String> {
-    let mut scanner = Scanner { text, at: 0, plain: true };
+    let mut reader = Reader { text: Scanner::new(text), plain: true };
     let mut parsed = Parsed::default();
     let mut simple = Simple::new();
     // an operator that wants a command after it
     let mut open = false;
     loop {
-        scanner.skip_blanks();
-        let start = scanner.at;
-        let Some(character) = scanner.peek() else { break };
+        reader.skip_blanks();
+        let start = reader.text.at();
+        let Some(character) = reader.text.peek() else { break };
         parsed.terminated = matches!(character, ';' | '&');
         match character {
             '(' | ')' => {
-                scanner.at += 1;
-                scanner.plain = false;
+                reader.text.read();
+                reader.plain = false;
                 parsed.depth += i32::from(character == '(') - i32::from(character == ')');
                 parsed.compound = true;
                 parsed.commands.extend((!simple.is_empty()).then(|| std::mem::take(&mut simple)));
             }
             ';' | '|' | '&' => {
-                let operator = scanner.run(";|&");
-                scanner.plain &= !simple.is_empty() && matches!(operator, ";" | "&" | "|" | "&&" | "||");
+                let operator = reader.text.read_while(|c| ";|&".contains(c));
+                reader.plain &= !simple.is_empty() && matches!(operator, ";" | "&" | "|" | "&&" | "||");
                 open = !matches!(operator, ";" | "&");
                 parsed.compound = true;
                 parsed.commands.extend((!simple.is_empty()).then(|| std::mem::take(&mut simple)));
             }
-            '<' | '>' => scanner.redirection()?,
+            '<' | '>' => reader.redirection()?,
             _ => {
-                let word = scanner.word()?;
+                let word = reader.word()?;
                 let raw = &text[word.range.clone()];
-                let is_descriptor = text[start..scanner.at].bytes().all(|byte| byte.is_ascii_digit());
-                if is_descriptor && matches!(scanner.peek(), Some('<' | '>')) {
+                let is_descriptor = text[start..reader.text.at()].bytes().all(|byte| byte.is_ascii_digit());
+                if is_descriptor && matches!(reader.text.peek(), Some('<' | '>')) {
                     continue;
                 }
                 if matches!(raw, "{" | "}") {
                     parsed.compound = true;
                 }
-                scanner.plain &= !simple.is_empty() || !RESERVED.contains(&raw);
+                reader.plain &= !simple.is_empty() || !RESERVED.contains(&raw);
                 simple.push(word);
                 open = false;
             }
@@ -87,7 +89,7 @@ pub fn parse_part(text: &str) -> Result<Parsed, String> {
         parsed.closes_more |= parsed.depth < 0;
     }
     parsed.commands.extend((!simple.is_empty()).then_some(simple));
-    parsed.plain = scanner.plain && !open;
+    parsed.plain = reader.plain && !open;
     Ok(parsed)
 }
 
@@ -97,70 +99,45 @@ const RESERVED: [&str; 16] = [
     "while",
 ];
 
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
+struct Reader<'a> {
+    text: Scanner<'a>,
     plain: bool,
 }
 
-impl<'a> Scanner<'a> {
-    /// The longest run of these characters from here on.
-    fn run(&mut self, characters: &str) -> &'a str {
-        let rest = &self.text[self.at..];
-        let length = rest.find(|c| !characters.contains(c)).unwrap_or(rest.len());
-        self.at += length;
-        &rest[..length]
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.text[self.at..].chars().next()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let character = self.peek()?;
-        self.at += character.len_utf8();
-        Some(character)
-    }
-
-    fn skip_blanks(&mut self) {
-        while self.peek().is_some_and(char::is_whitespace) {
-            self.next();
-        }
-    }
-
+impl<'a> Reader<'a> {
     /// `>file`, `2>&1`, `>>log`, `<in`.
     fn redirection(&mut self) -> Result<(), String> {
-        let operator = self.run("<>&|");
+        let operator = self.text.read_while(|c| "<>&|".contains(c));
         self.plain &= matches!(operator, "<" | ">" | ">>" | "<&" | ">&" | ">|" | "<>");
         self.skip_blanks();
-        match self.peek() {
+        match self.text.peek() {
             None | Some(';' | '|' | '&' | '(' | ')') => Err("a redirection has no target".to_owned()),
             Some(_) => {
                 let target = self.word()?.range;
                 // `< 2>&1`: a shell takes the number for a descriptor and misses the target
-                let number = self.text[target].bytes().all(|byte| byte.is_ascii_digit());
-                self.plain &= !(number && matches!(self.peek(), Some('<' | '>')));
+                let number = self.text.slice(target).bytes().all(|byte| byte.is_ascii_digit());
+                self.plain &= !(number && matches!(self.text.peek(), Some('<' | '>')));
                 Ok(())
             }
         }
     }
 
     fn word(&mut self) -> Result<Word, String> {
-        let start = self.at;
+        let start = self.text.at();
         let mut value = Some(String::new());
-        while let Some(character) = self.peek() {
+        while let Some(character) = self.text.peek() {
             if character.is_whitespace() || matches!(character, ';' | '|' | '&' | '(' | ')' | '<' | '>') {
                 break;
             }
-            self.next();
+            self.text.read();
             match character {
                 '\'' => {
                     let quoted = self.until('\'')?;
-                    value.as_mut().map(|value| value.push_str(&quoted)).unwrap_or_default();
+                    value.as_mut().map(|value| value.push_str(quoted)).unwrap_or_default();
                 }
                 '"' => self.double_quoted(&mut value)?,
                 '\\' => {
-                    let escaped = self.next();
+                    let escaped = self.text.read();
                     value.as_mut().map(|value| value.extend(escaped)).unwrap_or_default();
                 }
                 '`' | '$' => {
@@ -170,16 +147,16 @@ impl<'a> Scanner<'a> {
                 plain => value.as_mut().map(|value| value.push(plain)).unwrap_or_default(),
             }
         }
-        Ok(Word { range: start..self.at, value })
+        Ok(Word { range: start..self.text.at(), value })
     }
 
     fn double_quoted(&mut self, value: &mut Option<String>) -> Result<(), String> {
         loop {
-            match self.next() {
+            match self.text.read() {
                 None => return Err("a quote (\") is opened and not closed".to_owned()),
                 Some('"') => return Ok(()),
                 Some('\\') => {
-                    let escaped = self.next();
+                    let escaped = self.text.read();
                     value.as_mut().map(|value| value.extend(escaped)).unwrap_or_default();
                 }
                 Some(character @ ('`' | '$')) => {
@@ -195,23 +172,23 @@ impl<'a> Scanner<'a> {
     fn expansion(&mut self, opening: char) -> Result<(), String> {
         if opening == '`' {
             let inside = self.until('`')?;
-            self.plain &= !inside.contains('\\') && parse(&inside).is_ok_and(|parsed| parsed.plain);
+            self.plain &= !inside.contains('\\') && parse(inside).is_ok_and(|parsed| parsed.plain);
             return Ok(());
         }
-        let Some(open @ ('(' | '{')) = self.peek() else { return Ok(()) };
+        let Some(open @ ('(' | '{')) = self.text.peek() else { return Ok(()) };
         let close = if open == '(' { ')' } else { '}' };
-        let (start, mut depth) = (self.at + 1, 0);
-        while let Some(character) = self.next() {
+        let (start, mut depth) = (self.text.at() + 1, 0);
+        while let Some(character) = self.text.read() {
             match character {
-                '\'' => drop(self.until('\'')?),
+                '\'' => self.until('\'').map(drop)?,
                 '"' => self.double_quoted(&mut None)?,
-                '\\' => drop(self.next()),
+                '\\' => drop(self.text.read()),
                 _ if character == open => depth += 1,
                 _ if character == close => depth -= 1,
                 _ => {}
             }
             if depth == 0 {
-                let inside = &self.text[start..self.at - 1];
+                let inside = self.text.slice(start..self.text.at() - 1);
                 self.plain &= open == '(' && parse(inside).is_ok_and(|parsed| parsed.plain);
                 return Ok(());
             }
@@ -219,13 +196,12 @@ impl<'a> Scanner<'a> {
         Err(format!("`${open}` is opened and not closed"))
     }
 
-    fn until(&mut self, end: char) -> Result<String, String> {
-        let Some(length) = self.text[self.at..].find(end) else {
-            return Err(format!("a quote ({end}) is opened and not closed"));
-        };
-        let inside = self.text[self.at..self.at + length].to_owned();
-        self.at += length + end.len_utf8();
-        Ok(inside)
+    fn until(&mut self, end: char) -> Result<&'a str, String> {
+        self.text.read_until(end).ok_or_else(|| format!("a quote ({end}) is opened and not closed"))
+    }
+
+    fn skip_blanks(&mut self) {
+        self.text.read_while(char::is_whitespace);
     }
 }
 

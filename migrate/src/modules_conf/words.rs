@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::scanner::Scanner;
+
 /// A word with its place in the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -25,43 +27,26 @@ pub struct Environment {
 /// Splits `text` at unquoted blanks and expands each word as far as that is possible without a shell.
 /// `base` is the offset of `text` in its line.
 pub fn split(text: &str, base: usize, environment: &Environment) -> Vec<Word> {
-    let mut scanner = Scanner { text, at: 0, environment };
-    let mut words = Vec::new();
-    while let Some(word) = scanner.word(base) {
-        words.push(word);
-    }
-    words
+    let mut reader = Reader { text: Scanner::new(text), environment };
+    std::iter::from_fn(|| reader.word(base)).collect()
 }
 
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
+struct Reader<'a> {
+    text: Scanner<'a>,
     environment: &'a Environment,
 }
 
-impl Scanner<'_> {
-    fn peek(&self) -> Option<char> {
-        self.text[self.at..].chars().next()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let character = self.peek()?;
-        self.at += character.len_utf8();
-        Some(character)
-    }
-
+impl Reader<'_> {
     fn word(&mut self, base: usize) -> Option<Word> {
-        while self.peek().is_some_and(char::is_whitespace) {
-            self.next();
-        }
-        self.peek()?;
-        let mut word = Word { text: String::new(), offset: base + self.at, unknown: None };
+        self.text.read_while(char::is_whitespace);
+        self.text.peek()?;
+        let mut word = Word { text: String::new(), offset: base + self.text.at(), unknown: None };
         let mut quote = None;
-        while let Some(character) = self.peek() {
+        while let Some(character) = self.text.peek() {
             if quote.is_none() && character.is_whitespace() {
                 break;
             }
-            self.next();
+            self.text.read();
             self.character(character, &mut quote, &mut word);
         }
         if let Some(quote) = quote {
@@ -74,7 +59,7 @@ impl Scanner<'_> {
         match (character, *quote) {
             ('\'' | '"', None) => *quote = Some(character),
             (end, Some(open)) if end == open => *quote = None,
-            ('\\', None | Some('"')) => word.text.push(self.next().unwrap_or('\\')),
+            ('\\', None | Some('"')) => word.text.push(self.text.read().unwrap_or('\\')),
             ('`', None | Some('"')) => self.back_quoted(word),
             ('$', None | Some('"')) => self.variable(word),
             (';' | '|' | '<' | '>' | '&' | '(' | ')' | '{' | '}' | '*' | '?' | '[', None) => {
@@ -93,14 +78,13 @@ impl Scanner<'_> {
     }
 
     fn back_quoted(&mut self, word: &mut Word) {
-        let Some(length) = self.text[self.at..].find('`') else {
-            word.unknown.get_or_insert_with(|| "a back quote is opened and not closed".to_owned());
-            self.at = self.text.len();
-            return;
-        };
-        let command = self.text[self.at..self.at + length].to_owned();
-        self.at += length + 1;
-        self.answer(&command, word);
+        match self.text.read_until('`') {
+            Some(command) => self.answer(command, word),
+            None => {
+                word.unknown.get_or_insert_with(|| "a back quote is opened and not closed".to_owned());
+                self.text.read_while(|_| true);
+            }
+        }
     }
 
     /// `uname -r` and `kernelversion` are answered; nothing is ever run.
@@ -127,13 +111,14 @@ impl Scanner<'_> {
     }
 
     fn variable(&mut self, word: &mut Word) {
-        if self.peek() == Some('(') {
-            let end = self.text[self.at..].find(')').map_or(self.text.len(), |length| self.at + length + 1);
-            let command = self.text[self.at..end].trim_matches(['(', ')']).to_owned();
-            self.at = end;
-            return self.answer(&command, word);
+        if self.text.peek() == Some('(') {
+            let command = match self.text.read_until(')') {
+                Some(command) => command,
+                None => self.text.read_while(|_| true),
+            };
+            return self.answer(command.trim_start_matches('('), word);
         }
-        let rest = &self.text[self.at..];
+        let rest = self.text.rest();
         let (name, length) = match rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
             Some((name, _)) => (name, name.len() + 2),
             None => {
@@ -150,7 +135,7 @@ impl Scanner<'_> {
                 word.unknown.get_or_insert(message);
             }
         }
-        self.at += length;
+        self.text.read_bytes(length);
     }
 }
 

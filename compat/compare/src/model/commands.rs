@@ -1,0 +1,173 @@
+//! What each of the model's requests does.
+#![forbid(unsafe_code)]
+
+use super::{Job, OldKerneld, READ};
+
+/// The numbers of get_persist and set_persist: those of the new daemon's defaults, since nobody knows
+/// those of the historical patch.
+const GET_PERSIST: i64 = 9;
+const SET_PERSIST: i64 = 10;
+
+/// The version it calls itself.
+const VERSION: &str = "2.4.27";
+
+impl OldKerneld {
+    /// Does what a job asks; the process it waits for, if any.
+    pub(super) fn begin(&mut self, job: &mut Job, now: u64) -> Option<u32> {
+        let text = String::from_utf8_lossy(&job.text).into_owned();
+        match job.mtype {
+            1 => Some(self.fork(job, "sh", vec!["-c".into(), text], 0, now)),
+            2 => self
+                .running(job, 2)
+                .or_else(|| Some(self.fork(job, "modprobe", vec!["-k".into(), "-s".into(), text], 0, now))),
+            3 | 4 => {
+                // `keep` is looked at, and then forgotten.
+                let delay = if job.mtype == 4 { self.sleep_time() } else { 0 };
+                Some(self.fork(job, "modprobe", vec!["-r".into(), "-s".into(), text], delay, now))
+            }
+            5 => {
+                if !self.keep {
+                    self.cancel(&job.text);
+                }
+                None
+            }
+            6 if !self.have_request_route => None,
+            6 => self.running(job, 6).or_else(|| Some(self.fork(job, "request-route", vec![text], 0, now))),
+            7 => self.blanker(job, now),
+            GET_PERSIST => {
+                job.reply = self.persist.get(&job.text).cloned().unwrap_or_default();
+                job.status = job.reply.len() as i64;
+                None
+            }
+            SET_PERSIST => {
+                self.set_persist(&job.raw);
+                None
+            }
+            255 => {
+                job.reply = self.status(&text);
+                None
+            }
+            _ => {
+                job.status = 1;
+                None
+            }
+        }
+    }
+
+    /// Milliseconds that a delayed release sleeps; `sleep` takes a negative number for a huge one.
+    fn sleep_time(&self) -> u64 {
+        u64::try_from(self.delay).map_or(u64::MAX / 2, |seconds| seconds * 1000)
+    }
+
+    /// The process of an equal request.
+    fn running(&self, job: &Job, mtype: i64) -> Option<u32> {
+        self.jobs.iter().rev().find(|other| other.mtype == mtype && other.text == job.text)?.pid
+    }
+
+    fn fork(&mut self, job: &Job, program: &'static str, args: Vec<String>, delay: u64, now: u64) -> u32 {
+        let trigger = job.layout.has_pid().then_some(job.sender);
+        self.children.fork(trigger, program, args, delay, now)
+    }
+
+    /// SIGINT to each delayed release of that name, asleep or not.
+    fn cancel(&mut self, text: &[u8]) {
+        let same = |job: &&Job| job.mtype == 4 && job.text == text;
+        let pids: Vec<u32> = self.jobs.iter().filter(same).filter_map(|job| job.pid).collect();
+        for pid in pids {
+            self.children.interrupt(pid).into_iter().for_each(|ended| self.reap(ended));
+        }
+    }
+
+    fn blanker(&mut self, job: &mut Job, now: u64) -> Option<u32> {
+        let running = self.jobs.iter().position(|other| other.mtype == 7 && other.pid.is_some());
+        let pid = running.and_then(|at| self.jobs[at].pid);
+        if job.text == b"on" {
+            return pid.or_else(|| Some(self.fork(job, "screenblanker", vec![], 0, now)));
+        }
+        match (running, pid) {
+            (Some(at), Some(pid)) => {
+                // The blanker's end will answer this request in place of the one that started it.
+                self.jobs[at].id = job.id;
+                job.id = 0;
+                self.children.quit(pid).into_iter().for_each(|ended| self.reap(ended));
+            }
+            _ => job.status = 1,
+        }
+        None
+    }
+
+    /// `{ int keylen; int arglen; char arr[]; }`. It trusted both lengths.
+    fn set_persist(&mut self, raw: &[u8]) {
+        let int =
+            |at: usize| raw.get(at..at + 4).and_then(|four| Some(i32::from_le_bytes(four.try_into().ok()?)));
+        let Some((keylen @ 1.., arglen)) = int(0).zip(int(4)) else { return };
+        let (keylen, arglen) = (keylen as usize, usize::try_from(arglen).unwrap_or(0));
+        let Some((key, rest)) = raw.get(8..).and_then(|arr| arr.split_at_checked(keylen)) else { return };
+        let key = key.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        match rest.get(..arglen) {
+            Some([]) => drop(self.persist.remove(&key)),
+            Some(value) => drop(self.persist.insert(key, value.to_vec())),
+            None => {}
+        }
+    }
+
+    fn status(&mut self, word: &str) -> Vec<u8> {
+        let mut answer = String::new();
+        match word {
+            "debug" => self.debug = true,
+            "nodebug" => self.debug = false,
+            "keep" => self.keep = true,
+            "nokeep" => self.keep = false,
+            "flush" => {
+                let mut count = 0;
+                while self.channel.as_mut().and_then(|channel| channel.receive(0)).is_some() {
+                    count += 1;
+                }
+                answer = format!("flushed {count} entries\n");
+            }
+            _ => {
+                let seconds = word.strip_prefix("delay=").map_or(0, number_at_start);
+                self.delay = if seconds == 0 { self.delay } else { seconds };
+            }
+        }
+        let no = |set| if set { "" } else { "no" };
+        let (delay, keep, debug) = (self.delay, no(self.keep), no(self.debug));
+        answer += &format!("Version {VERSION}, pid=1, delay={delay}, {keep}keep, {debug}debug\n");
+        let mut listed = 0;
+        for job in &self.jobs {
+            if answer.len() > READ - 40 {
+                return answer.into_bytes();
+            }
+            answer += if listed == 0 { "job queue:\n" } else { "" };
+            listed += 1;
+            answer += &job_line(job);
+        }
+        answer += if listed == 0 { "no jobs waiting\n" } else { "" };
+        answer.into_bytes()
+    }
+}
+
+fn job_line(job: &Job) -> String {
+    let name = match job.mtype {
+        1 => "system",
+        2 => "request_module",
+        3 => "release_module",
+        4 => "delayed_release_module",
+        5 => "cancel_release_module",
+        6 => "request_route",
+        7 => "screenblanker",
+        255 => "debug",
+        _ => "unknown",
+    };
+    let text = String::from_utf8_lossy(&job.text);
+    let from = if job.layout.has_pid() { format!(" from pid {}", job.sender) } else { String::new() };
+    format!("pid {}, type {name} ('{text}'){from}\n", job.pid.unwrap_or(0))
+}
+
+/// A number as C's atoi reads it.
+pub(super) fn number_at_start(text: &str) -> i64 {
+    let text = text.trim_start();
+    let sign = usize::from(text.starts_with(['-', '+']));
+    let end = text[sign..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |end| sign + end);
+    text[..end].trim_start_matches('+').parse().unwrap_or(0)
+}
