@@ -26,7 +26,8 @@ impl Cpus {
         Cpus(narrow().inspect_err(|errno| debug!("not staying on one CPU: {errno}")).ok())
     }
 
-    /// Lets the calling thread, and what it starts, run on any CPU again. Neither allocates nor sets errno.
+    /// Lets the calling thread, and what it starts, run on any CPU again. Does not allocate, and sets no
+    /// errno where rustix makes the system calls itself, as on x86-64 and ARM.
     pub fn spread(&self) {
         if let Cpus(Some((given, _))) = self {
             // They may have been taken from us since; then one is better than none.

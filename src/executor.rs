@@ -2,7 +2,7 @@
 //!
 //! Three threads, and a request passes through two of them: one takes orders and starts helpers
 //! (`orders`, `runs`), one learns of the helpers' ends and answers (`ends`); the third does what is due
-//! by time (`clock`). Whatever may take long has a thread of its own.
+//! by time (`clock`). What may take long has a thread of its own.
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -29,10 +29,11 @@ use crate::status::Switches;
 use kerneld_compat::journal::Journal;
 use kerneld_compat::queue::{Queue, Select};
 use kerneld_compat::sender::Senders;
-use log::{LevelFilter, error, warn};
+use log::{LevelFilter, error, info, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -140,6 +141,9 @@ impl Executor {
             ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
             spawning: RwLock::new(()),
         });
+        if !executor.modular {
+            info!("autoclean is off: this kernel has no modules, or cannot unload them");
+        }
         executor.arm_sweep(&mut executor.lock());
         executor.thread("clock", |executor| executor.keep_time())?;
         executor.thread("ends", |executor| executor.await_ends())?;
@@ -153,7 +157,13 @@ impl Executor {
         life: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) -> Result<(), String> {
         let executor = Arc::clone(self);
-        let started = thread::Builder::new().name(name.to_owned()).spawn(move || life(&executor));
+        let live = move || {
+            // A daemon with one thread less would take requests and never answer.
+            if catch_unwind(AssertUnwindSafe(|| life(&executor))).is_err() {
+                give_up("a thread has panicked");
+            }
+        };
+        let started = thread::Builder::new().name(name.to_owned()).spawn(live);
         started.map(drop).map_err(|error| format!("cannot start a thread: {error}"))
     }
 
@@ -178,7 +188,9 @@ impl Executor {
         if let Some((_, blanker)) = &state.blanker {
             blanker.quit();
         }
-        while let Some(pid) = state.intake {
+        while let Some(pid) = state.intake
+            && Instant::now() < end
+        {
             // Said again and again: it may be just about to wait for a message.
             let _ = kill(pid, Signal::SIGTERM);
             state = self.wait_until(state, Some(Instant::now() + Duration::from_millis(20)));
@@ -197,6 +209,7 @@ impl Executor {
     }
 
     /// Does what may take long in a thread of its own, on any CPU; here, if there is no thread to be had.
+    /// Not to be called with anything locked.
     fn aside(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let work = Arc::new(Mutex::new(Some(work)));
         let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -211,6 +224,13 @@ impl Executor {
                 work(self);
             }
         }
+    }
+
+    /// Starts helpers and takes their ends: here, which is quick, unless something may hold it up.
+    fn swiftly(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let held_up =
+            !self.settings().drivers.is_empty() || self.lock().sweeping || self.spawning.try_read().is_err();
+        if held_up { self.aside(work) } else { work(self) }
     }
 
     /// Takes orders, one at a time and in order, until there will be no more.

@@ -1,6 +1,6 @@
-//! Starts a helper and goes on at once. posix_spawn would sleep until the helper's execve, and makes
-//! a hundred and more system calls to reset signals that have no handler: a third of what starting a
-//! small program costs. One of the two homes of `unsafe` in this crate.
+//! Starts a helper and goes on at once. posix_spawn would sleep until the helper's execve, and makes over
+//! a hundred system calls to reset signals that have no handler, together a seventh of a small program's
+//! whole life. One of the two homes of `unsafe` in this crate.
 
 use crate::action::Helper;
 use crate::cpus::Cpus;
@@ -14,20 +14,22 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Signals that this process has handlers for or ignores (the standard library ignores SIGPIPE): a
 /// helper starts with their defaults. [`crate::sys::default_signals`] has seen to all others.
 const NOT_DEFAULT: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE];
 
-/// Words of 16 bytes, as the stack has to be aligned. The child calls three functions and execve.
+/// Words of 16 bytes, as the stack has to be aligned. No page guards its end: the child makes a few calls
+/// that need hundreds of bytes.
 const STACK: usize = 1024;
 
 /// A helper that has been started.
 pub struct Spawned {
     pid: u32,
     pidfd: OwnedFd,
-    image: Box<Image>,
+    image: Arc<Image>,
 }
 
 /// What the child reads, and where it runs until its execve. It shares our memory that long.
@@ -37,7 +39,7 @@ struct Image {
     cpus: Cpus,
     /// The errno of an execve that failed.
     failure: AtomicI32,
-    stack: Box<[MaybeUninit<u128>]>,
+    stack: Vec<u128>,
     /// What the pointers lead to.
     _words: Vec<u8>,
 }
@@ -50,9 +52,9 @@ struct Image {
 /// `EINVAL` for a word that holds a NUL.
 pub fn spawn(helper: &Helper, cpus: Cpus) -> Result<Spawned, i32> {
     access(&helper.path, AccessFlags::X_OK).map_err(|errno| errno as i32)?;
-    let mut image = Box::new(Image::new(helper, cpus).ok_or(libc::EINVAL)?);
-    let top: *mut c_void = image.stack.as_mut_ptr_range().end.cast();
-    let data: *const Image = &raw const *image;
+    let mut image = Image::new(helper, cpus).ok_or(libc::EINVAL)?;
+    let top = image.stack.as_mut_ptr().wrapping_add(STACK);
+    let image = Arc::new(image);
     let mut pidfd: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
     // No handler of ours may run in the child.
@@ -61,8 +63,9 @@ pub fn spawn(helper: &Helper, cpus: Cpus) -> Result<Spawned, i32> {
         .map_err(|errno| errno as i32)?;
     // SAFETY: `execute` runs on a stack of its own and reads `image`, both of which stay until the child
     // is reaped; it touches nothing else of ours, and neither allocates nor sets errno.
-    let pid =
-        Errno::result(unsafe { libc::clone(execute, top, flags, data.cast_mut().cast(), &raw mut pidfd) });
+    let pid = Errno::result(unsafe {
+        libc::clone(execute, top.cast(), flags, Arc::as_ptr(&image).cast_mut().cast(), &raw mut pidfd)
+    });
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None);
     let pid = pid.map_err(|errno| errno as i32)?.cast_unsigned();
     // SAFETY: the kernel has just made this descriptor for us.
@@ -114,7 +117,7 @@ impl Image {
             envp,
             cpus,
             failure: AtomicI32::new(0),
-            stack: Box::new_uninit_slice(STACK),
+            stack: Vec::with_capacity(STACK),
             _words: words,
         })
     }
@@ -128,8 +131,10 @@ fn add(words: &mut Vec<u8>, parts: &[&[u8]]) -> usize {
     start
 }
 
-// SAFETY: the pointers lead to words that the image owns and nobody changes.
+// SAFETY: the pointers lead to words that the image owns and nobody changes; the stack is the child's.
 unsafe impl Send for Image {}
+// SAFETY: the same.
+unsafe impl Sync for Image {}
 
 impl Spawned {
     /// Its pid.
@@ -163,7 +168,9 @@ impl Spawned {
 /// Reaps the helper, which may have to be waited for: it could still be reading the image.
 impl Drop for Spawned {
     fn drop(&mut self) {
-        let _ = self.wait(WaitIdOptions::empty());
+        if self.wait(WaitIdOptions::empty()).is_err() {
+            std::mem::forget(Arc::clone(&self.image));
+        }
     }
 }
 

@@ -16,8 +16,8 @@ pub fn close_on_exec() -> Result<(), Errno> {
 }
 
 /// Unblocks every signal, and puts those that whoever started us ignores back to their default, so
-/// that helpers start as under the kernel. SIGPIPE stays ignored here; the standard library resets it
-/// in each child. (32 and 33 are the C library's own: it lets nobody touch them.)
+/// that helpers start as under the kernel. SIGPIPE stays ignored here and is reset in each child. (32 and
+/// 33 are the C library's own: it lets nobody touch them.)
 ///
 /// # Errors
 /// Whatever sigprocmask says; it has no reason to.

@@ -34,10 +34,15 @@ impl Executor {
             state.stale.look(now, |mtype| outbox.owns(mtype));
             outbox.tend(now);
             drop(outbox);
-            self.sweep_if_due(&mut state, now);
-            if !starts.is_empty() {
+            let sweeps = self.sweep_is_due(&mut state, now);
+            if sweeps || !starts.is_empty() {
                 drop(state);
-                starts.into_iter().for_each(|id| self.begin(id));
+                if sweeps {
+                    self.aside(|executor| executor.sweep());
+                }
+                for id in starts {
+                    self.swiftly(move |executor| executor.begin(id));
+                }
                 state = self.lock();
                 continue;
             }

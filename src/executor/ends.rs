@@ -43,7 +43,7 @@ impl Executor {
             for id in events.iter().map(|event| event.data.u64()) {
                 let run = self.lock().runs.remove(&id);
                 if let Some(run) = run {
-                    self.end(run);
+                    self.swiftly(|executor| executor.end(run));
                 }
             }
         }

@@ -98,11 +98,13 @@ impl Executor {
     fn release_later(&self, name: ModuleName, waiter: Waiter) {
         let mut state = self.lock();
         if state.stopping {
-            return self.settle(waiter, -libc::ENODEV);
+            self.settle(waiter, -libc::ENODEV);
+            return self.rearm(state);
         }
         if state.switches.keep {
             debug!("delayed release of {name}: ignored, keep is set");
-            return self.settle(waiter, 0);
+            self.settle(waiter, 0);
+            return self.rearm(state);
         }
         let due = Instant::now() + Duration::from_secs(state.switches.delay.into());
         debug!("release of {name} in {} s", state.switches.delay);
@@ -156,7 +158,9 @@ impl Executor {
     fn queue_persist(self: &Arc<Self>, request: PersistRequest, waiter: Waiter) {
         let mut state = self.lock();
         state.persist.push_back((request, waiter));
-        if state.persist.len() == 1 {
+        let first = state.persist.len() == 1;
+        drop(state);
+        if first {
             self.aside(|executor| executor.serve_persist());
         }
     }
@@ -202,7 +206,8 @@ impl Executor {
         debug!("{task} from pid {}", waiter.reply.pid);
         let mut state = self.lock();
         if state.stopping {
-            return self.settle(waiter, -libc::ENODEV);
+            self.settle(waiter, -libc::ENODEV);
+            return self.rearm(state);
         }
         if matches!(task, Task::Load(_)) {
             self.postpone_sweep(&mut state);

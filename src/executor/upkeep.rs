@@ -120,23 +120,21 @@ impl Executor {
         state.sweep = state.sweep.map(|_| Instant::now() + delay);
     }
 
-    /// Sweeps in a thread of its own when it is time; not while a module is being loaded.
-    pub(super) fn sweep_if_due(self: &Arc<Self>, state: &mut State, now: Instant) {
+    /// Whether it is time to sweep; not while a module is being loaded. Then [`Executor::sweep`] follows.
+    pub(super) fn sweep_is_due(&self, state: &mut State, now: Instant) -> bool {
         if state.sweep.is_none_or(|due| due > now) {
-            return;
+            return false;
         }
-        if state.jobs.loading() {
-            return self.postpone_sweep(state);
+        if state.sweeping || state.jobs.loading() {
+            self.postpone_sweep(state);
+            return false;
         }
         state.sweep = None;
-        if self.settings().dry_run {
-            return;
-        }
-        state.sweeping = true;
-        self.aside(|executor| executor.sweep());
+        state.sweeping = !self.settings().dry_run;
+        state.sweeping
     }
 
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         let settings = self.settings();
         let swept = self.ours.sweep(&mut |name| {
             complain(settings.drivers().save(name));

@@ -1,6 +1,6 @@
 //! The daemon's end of the journal: cheap enough to stand beside each request.
 //!
-//! A record is one `write(2)`, so a crash of the daemon leaves whole lines; nothing is synced, for
+//! Records are written whole, by one `write(2)`, so a crash of the daemon leaves whole lines; nothing is synced, for
 //! the clients whose requests it holds do not survive a crash of the machine either.
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,8 @@ pub const DEFAULT_LIMIT: u64 = 4 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Requests accepted but not answered by a daemon that ended in this boot, in order. They stay
-    /// open in the journal, under their numbers, until [`Journal::answered`] is told.
+    /// open in the journal, under their numbers, until [`Journal::answered`] or
+    /// [`Journal::finished`] is told.
     pub requests: Vec<Accepted>,
     /// The daemon that wrote last, in this boot or an earlier one.
     pub previous: Option<Started>,

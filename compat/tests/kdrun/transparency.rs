@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::pty::openpty;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal, sigprocmask};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, tcgetpgrp};
 
 use crate::c::CC;
 use crate::daemon::text;
@@ -143,15 +144,22 @@ fn the_terminal_and_the_shell_control_the_program() {
     let program = format!("{} {SHELL} -c 'echo ready; exec sleep 600'", place.path("kdrun").display());
     let script = format!("ulimit -c 0; set -m; {program}; echo stopped $?; fg; echo ended $?");
     let stdio = || Stdio::from(terminal.try_clone().unwrap());
-    let mut shell = Command::new(SHELL);
-    shell.args(["-c", &script]).stdin(stdio()).stdout(stdio()).stderr(stdio());
+    let mut command = Command::new(SHELL);
+    command.args(["-c", &script]).stdin(stdio()).stdout(stdio()).stderr(stdio());
     // SAFETY: the hook makes only two system calls.
-    let mut shell = unsafe { shell.pre_exec(own_terminal) }.spawn().unwrap();
+    let mut shell = unsafe { command.pre_exec(own_terminal) }.spawn().unwrap();
+    // The shell and its job alone hold the terminal now: should they end unasked, reading ends, too.
+    drop((command, terminal));
     let mut seen = String::new();
     wait_for(&mut keyboard, &mut seen, "ready");
     keyboard.write_all(b"\x1a").unwrap();
     wait_for(&mut keyboard, &mut seen, &format!("stopped {}", 128 + Signal::SIGTSTP as i32));
     wait_for(&mut keyboard, &mut seen, "sleep 600");
+    // The shell names the job before it gives it the terminal.
+    let of_shell = Pid::from_raw(shell.id().cast_signed());
+    while tcgetpgrp(&keyboard) == Ok(of_shell) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     keyboard.write_all(b"\x1c").unwrap();
     wait_for(&mut keyboard, &mut seen, &format!("ended {}", 128 + Signal::SIGQUIT as i32));
     assert!(shell.wait().unwrap().success());
