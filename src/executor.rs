@@ -280,15 +280,18 @@ impl Executor {
     }
 
     fn answer_text(&self, waiter: Waiter, status: i32, text: &[u8]) {
-        self.outbox().answer(waiter.reply, status, text, Instant::now());
-        self.journal.answered(waiter.request, status, text.len());
+        self.settle_text(waiter, status, text);
         self.rearm(self.lock());
     }
 
-    /// Answers a request for which no helper ran.
+    /// Answers a request for which no helper ran; the clock is still to be rearmed.
     fn settle(&self, waiter: Waiter, status: i32) {
-        self.outbox().answer(waiter.reply, status, &[], Instant::now());
-        self.journal.answered(waiter.request, status, 0);
+        self.settle_text(waiter, status, &[]);
+    }
+
+    fn settle_text(&self, waiter: Waiter, status: i32, text: &[u8]) {
+        self.outbox().answer(waiter.reply, status, text, Instant::now());
+        self.journal.answered(waiter.request, status, text.len());
     }
 
     /// Answers all who wait for a job, and then writes down that it did. `took` is how long its helper

@@ -58,17 +58,20 @@ impl Handle {
 /// The errno of a helper that cannot be run.
 pub fn spawn(helper: &Helper) -> Result<Running, i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    let mut command = Command::new(&helper.path);
-    command.args(&helper.args).env_clear().envs(helper.env().map(|(name, value)| (name, value.into_owned())));
+    let mut command = command(helper);
     if matches!(helper.watch, Watch::Output(_)) {
         command.stdout(Stdio::piped());
     }
     let child = command.spawn().map_err(errno)?;
-    let handle = match helper.watch {
-        Watch::Nothing => None,
-        Watch::Limit(_) | Watch::Output(_) => handle_of(&child),
-    };
+    let handle = handle_of(&child);
     Ok(Running { child, watch: helper.watch, handle })
+}
+
+/// The helper as the standard library starts it, with nothing inherited but descriptors.
+pub fn command(helper: &Helper) -> Command {
+    let mut command = Command::new(&helper.path);
+    command.args(&helper.args).env_clear().envs(helper.env().map(|(name, value)| (name, value.into_owned())));
+    command
 }
 
 fn handle_of(child: &Child) -> Option<Handle> {
@@ -82,7 +85,7 @@ impl Running {
         self.child.id()
     }
 
-    /// A hold on it, if it is watched.
+    /// A hold on it; `None` where no descriptor was to be had.
     pub fn handle(&self) -> Option<Handle> {
         self.handle.clone()
     }

@@ -5,12 +5,13 @@
 use super::named_by_modprobe;
 use crate::action;
 use crate::config::underscored;
+use crate::helper;
 use crate::modules::{Kernel, Listing};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 /// Modules that arrived, with their [`Kernel::identity`].
 pub type Arrivals = BTreeMap<String, u64>;
@@ -44,10 +45,7 @@ impl Inquiry {
         let args = ["-q", "-D", "--", name].map(str::to_owned).into();
         let helper =
             action::Helper { path: modprobe.to_owned(), args, trigger: None, watch: action::Watch::Nothing };
-        let child = Command::new(&helper.path)
-            .args(&helper.args)
-            .env_clear()
-            .envs(helper.env().map(|(name, value)| (name, value.into_owned())))
+        let child = helper::command(&helper)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -40,7 +40,8 @@ fn stopped(pid: u32) -> bool {
     threads(pid).iter().all(|thread| matches!(state(thread), None | Some('T' | 'Z')))
 }
 
-fn threads(pid: u32) -> Vec<String> {
+/// The directories of its threads.
+pub fn threads(pid: u32) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries.map(|entry| entry.path().to_string_lossy().into_owned()).collect()
 }

@@ -1,6 +1,7 @@
 //! What processes cost, as /proc tells.
 #![forbid(unsafe_code)]
 
+use crate::process;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs;
 use std::time::Duration;
@@ -18,18 +19,9 @@ pub struct Memory {
 impl Processes {
     /// The process and its children of the same program.
     pub fn below(pid: u32) -> Self {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        let mut all = vec![pid];
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        let of_threads = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-        let listed = of_threads.chain([children]).collect::<Vec<_>>().join(" ");
         let name = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).ok();
-        for child in listed.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-            if !all.contains(&child) && name(child) == name(pid) {
-                all.push(child);
-            }
-        }
-        Processes(all)
+        let ours = process::children(pid).into_iter().filter(|child| name(*child) == name(pid));
+        Processes([pid].into_iter().chain(ours).collect())
     }
 
     /// CPU time so far, with that of helpers that have ended.
@@ -64,12 +56,8 @@ impl Processes {
     }
 
     fn switches(&self) -> u64 {
-        let tasks = |pid: &u32| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        let status = self
-            .0
-            .iter()
-            .flat_map(tasks)
-            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+        let threads = self.0.iter().flat_map(|pid| process::threads(*pid));
+        let status = threads.filter_map(|thread| fs::read_to_string(thread + "/status").ok());
         status.filter_map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
     }
 }
