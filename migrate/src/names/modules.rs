@@ -1,9 +1,11 @@
 //! Which module serves today in place of one of Linux 2.0/2.2.
 
+use kerneld_kmod::underscored;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{canonical, rows};
+use super::rows;
 use crate::module_index::Kernel;
 
 /// One row of `data/modules-then-and-now.tsv`.
@@ -23,7 +25,7 @@ static ROWS: LazyLock<HashMap<String, Row>> = LazyLock::new(|| {
         .map(|fields| {
             let today = (fields[3] != "gone").then_some(fields[3]);
             let note = fields.get(5).copied().unwrap_or_default();
-            (canonical(fields[0]), Row { old: fields[0], today, in_reference: fields[4], note })
+            (underscored(fields[0]), Row { old: fields[0], today, in_reference: fields[4], note })
         })
         .collect()
 });
@@ -52,9 +54,10 @@ pub fn today_for(request: &str, old: &str, kernel: Option<&Kernel>) -> Today {
 
 /// What serves today for `old`: by the kernel's own index where one is given, else by the table.
 pub fn today(old: &str, kernel: Option<&Kernel>) -> Today {
-    let row = ROWS.get(&canonical(old));
+    let row = ROWS.get(&underscored(old));
     let name = row.and_then(|row| row.today).unwrap_or(old);
-    let renamed = row.is_some_and(|row| row.today.is_some_and(|today| canonical(today) != canonical(old)));
+    let renamed =
+        row.is_some_and(|row| row.today.is_some_and(|today| underscored(today) != underscored(old)));
     let remark = |row: &Row| match (renamed, row.note) {
         (true, "") => format!("{old} is {name} today"),
         (true, note) => format!("{old} is {name} today: {note}"),

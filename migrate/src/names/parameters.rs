@@ -1,9 +1,11 @@
 //! Module parameters that changed their name or went away.
 
+use kerneld_kmod::underscored;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{canonical, rows};
+use super::rows;
 
 /// Module and parameter → today's name and a note.
 type Rows = HashMap<(String, &'static str), (&'static str, &'static str)>;
@@ -11,7 +13,7 @@ type Rows = HashMap<(String, &'static str), (&'static str, &'static str)>;
 static ROWS: LazyLock<Rows> = LazyLock::new(|| {
     rows(include_str!("../../data/parameters-then-and-now.tsv"))
         .map(|fields| {
-            ((canonical(fields[0]), fields[1]), (fields[2], fields.get(3).copied().unwrap_or_default()))
+            ((underscored(fields[0]), fields[1]), (fields[2], fields.get(3).copied().unwrap_or_default()))
         })
         .collect()
 });
@@ -32,7 +34,7 @@ pub enum Parameter {
 
 /// What becomes of parameter `name` of the old module `module`.
 pub fn today(module: &str, name: &str) -> Parameter {
-    let module = canonical(module);
+    let module = underscored(module);
     let row = ROWS.get(&(module.clone(), name)).or_else(|| ROWS.get(&(module, "*")));
     match row {
         None => Parameter::Same,
