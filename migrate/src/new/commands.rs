@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::shell::{self, Simple, Word, parse};
+use crate::old::shell::{self, Simple, Word, parse};
 
 /// The modprobe that composed lines call.
 pub const MODPROBE: &str = "/sbin/modprobe";

@@ -2,8 +2,8 @@
 
 use super::{Cleaning, Found, each_line};
 use crate::account::Account;
-use crate::emit::shell::parse_part;
-use crate::root::Root;
+use crate::old::root::Root;
+use crate::old::shell::parse_part;
 
 /// Crontabs of root, without a column for the user.
 pub const ROOTS: [&str; 4] = [

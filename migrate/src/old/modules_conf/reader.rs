@@ -7,7 +7,7 @@ use super::directive::{Directive, Problem, parse};
 use super::lines::{Logical, logical_lines};
 use super::words::{Environment, Word};
 use crate::account::{Account, LineId};
-use crate::root::Root;
+use crate::old::root::Root;
 
 /// `include` and `if` go this deep in late modutils 2.4.
 const DEEPEST: usize = 20;
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
         let Some(content) = self.root.read(path)? else { return Ok(false) };
         let name: Arc<str> = path.into();
         self.open_files.push(name.clone());
-        let text = crate::text::from_bytes(&content.bytes);
+        let text = crate::old::bytes::from_bytes(&content.bytes);
         let mut conditionals = Vec::new();
         for logical in logical_lines(&text) {
             let line = enter(self.account, &name, &logical);

@@ -2,8 +2,8 @@
 
 use super::{Found, Loaded, Start, each_line};
 use crate::account::{Account, LineId};
-use crate::emit::shell::{Simple, parse_part};
-use crate::root::Root;
+use crate::old::root::Root;
+use crate::old::shell::{Simple, parse_part};
 
 const SPEAKS_OF: [&str; 4] = ["kerneld", "modprobe", "insmod", "rmmod"];
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::OutputLine;
-use super::writer::{Writer, pattern};
+use super::lines::{Writer, pattern};
 use crate::account::Fate;
-use crate::modules_conf::{End, Given, Meaning};
 use crate::names::parameters::{self, Parameter};
+use crate::new::OutputLine;
+use crate::old::modules_conf::{End, Given, Meaning};
 
 /// The words of one `options` line and what was said about each.
 #[derive(Debug, Default)]
@@ -64,7 +64,13 @@ pub fn written(word: &str) -> Result<String, String> {
 
 impl Writer<'_> {
     /// One `options` line, and one for each module that words moved to.
-    pub(super) fn options_line(&mut self, key: &str, module: &str, words: Vec<Given>, of_alias: bool) {
+    pub(in crate::new) fn options_line(
+        &mut self,
+        key: &str,
+        module: &str,
+        words: Vec<Given>,
+        of_alias: bool,
+    ) {
         let words = today(module, words);
         for (word, why) in words.gone {
             self.account.dropped(word.line, why);
@@ -76,7 +82,7 @@ impl Writer<'_> {
         self.options_words(&pattern(key), words.own, of_alias);
     }
 
-    pub(super) fn options_words(&mut self, key: &str, words: Vec<Given>, of_alias: bool) {
+    pub(in crate::new) fn options_words(&mut self, key: &str, words: Vec<Given>, of_alias: bool) {
         for word in &words {
             if let Err(why) = written(&word.text) {
                 self.account.needs_attention(word.line, why);
@@ -103,7 +109,7 @@ impl Writer<'_> {
     }
 
     /// `-o NAME` loaded a module a second time under another name; no kernel of today can.
-    pub(super) fn other_names(&mut self, module: &str, names: &[String]) {
+    pub(in crate::new) fn other_names(&mut self, module: &str, names: &[String]) {
         let Some(other) = names.iter().find_map(|name| self.meaning.options.get(name)?.other_name.clone())
         else {
             return;
@@ -122,7 +128,7 @@ impl Writer<'_> {
 }
 
 /// How many names load each old module under another name.
-pub(super) fn renamed(meaning: &Meaning) -> HashMap<String, usize> {
+pub(in crate::new) fn renamed(meaning: &Meaning) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for (name, options) in &meaning.options {
         if options.other_name.is_some()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words::{Environment, Word, split};
-use crate::root::Root;
+use crate::old::root::Root;
 
 /// What `--assume` states about the running system, which a tree of files does not show.
 #[derive(Clone, Debug, Default)]

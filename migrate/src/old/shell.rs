@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::scanner::Scanner;
+use crate::old::scanner::Scanner;
 
 /// A word of a command, as it stands in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,17 +1,19 @@
 //! install and remove lines: what runs around a load, and names that only such a line has.
 
-use super::commands::{self, MODPROBE, Member, chain, part};
-use super::kmod::{OFF, Subject, reason};
-use super::writer::Writer;
-use super::{OutputLine, options, shell};
+use super::lines::Writer;
+use super::names::{OFF, Subject, reason};
+use super::options;
 use crate::account::LineId;
-use crate::modules_conf::{CommandKind, End};
 use crate::names::modules::{self, Today};
 use crate::names::{canonical, is_plain, requests};
+use crate::new::OutputLine;
+use crate::new::commands::{self, MODPROBE, Member, chain, part};
+use crate::old::modules_conf::{CommandKind, End};
+use crate::old::shell;
 
 impl Writer<'_> {
     /// An alias with commands of its own: an install line that loads the module unless it is there.
-    pub(super) fn virtual_alias(&mut self, subject: &Subject, today: &str) {
+    pub(in crate::new) fn virtual_alias(&mut self, subject: &Subject, today: &str) {
         let Subject { name, module, chain, lines, .. } = *subject;
         self.note_missing(chain);
         let mut from = subject.from.to_vec();
@@ -57,7 +59,7 @@ impl Writer<'_> {
 
     /// Everything around a load, in modutils' order: what lies below, pre-install, install or the load, and
     /// post-install, what lies above. Above and below do not count for success.
-    pub(super) fn around(
+    pub(in crate::new) fn around(
         &self,
         names: &[String],
         load: String,
@@ -89,7 +91,7 @@ impl Writer<'_> {
         Ok(format!("{below}{body}"))
     }
 
-    pub(super) fn command(&self, text: &str, owner: Option<&str>) -> Result<String, String> {
+    pub(in crate::new) fn command(&self, text: &str, owner: Option<&str>) -> Result<String, String> {
         for rest in text.split('$').skip(1) {
             let rest = rest.strip_prefix('{').unwrap_or(rest);
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -104,7 +106,7 @@ impl Writer<'_> {
     }
 
     /// `remove` for a name: pre-remove, remove or the removal itself, post-remove.
-    pub(super) fn remove_commands(&mut self, name: &str, today: &str, chain_names: &[String]) {
+    pub(in crate::new) fn remove_commands(&mut self, name: &str, today: &str, chain_names: &[String]) {
         let own = canonical(name) == canonical(today);
         let unload = if own {
             format!("{MODPROBE} -r --ignore-remove {today}")
@@ -135,7 +137,7 @@ impl Writer<'_> {
     }
 
     /// A name that is `off`: its requests succeed and load nothing.
-    pub(super) fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
+    pub(in crate::new) fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
         for form in self.meaning.forms(name) {
             if form.ends_with("-*") || self.virtual_name(&form) != form {
                 self.alias(&form, OFF, from);
@@ -158,7 +160,7 @@ impl Writer<'_> {
     }
 
     /// What a module name in a list or command stands for today.
-    pub(super) fn member(&self, name: &str) -> Member {
+    pub(in crate::new) fn member(&self, name: &str) -> Member {
         let resolved = self.meaning.resolve(name);
         match &resolved.end {
             End::Off => Member::Off,

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 
 use super::commands::{AUTOCLEAN, Member};
-use super::writer::Writer;
-use super::{OutputFile, OutputLine, comment, options};
+use super::modprobe_d::lines::Writer;
+use super::modprobe_d::options;
+use super::{OutputFile, OutputLine, comment};
 use crate::account::{Account, LineId};
-use crate::discover::{Found, Loaded, Start};
-use crate::modules_conf::{End, Meaning};
+use crate::old::discover::{Found, Loaded, Start};
+use crate::old::modules_conf::{End, Meaning};
 
 /// Modules to load at boot, one name a line.
 pub const MODULES_LOAD: &str = "/etc/modules-load.d/kerneld-migrated.conf";
@@ -63,7 +64,7 @@ impl Writer<'_> {
     }
 
     fn boot_options(&mut self, module: &Loaded, today: &str) {
-        let given = |text: &String| crate::modules_conf::Given { text: text.clone(), line: module.line };
+        let given = |text: &String| crate::old::modules_conf::Given { text: text.clone(), line: module.line };
         let old = match self.meaning.resolve(&module.name).end {
             End::Module(old) => old,
             _ => module.name.clone(),

@@ -162,7 +162,7 @@ fn unknown(keyword: &str) -> String {
     } else {
         ""
     };
-    let keyword = crate::text::for_display(keyword);
+    let keyword = crate::old::bytes::for_display(keyword);
     format!(
         "`{keyword}` is no keyword of modutils{hint}; modutils 2.4 refuses the whole file because of this line"
     )

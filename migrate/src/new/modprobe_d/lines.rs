@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{OutputLine, commands, comment, options};
+use super::options;
 use crate::account::{Account, LineId};
-use crate::kernel::Kernel;
-use crate::modules_conf::{ListKind, Meaning};
+use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
 use crate::names::{canonical, is_plain};
+use crate::new::{OutputLine, commands, comment};
+use crate::old::modules_conf::{ListKind, Meaning};
 
 /// What goes into modprobe.d.
 #[derive(Debug, Default)]
@@ -26,22 +27,26 @@ pub struct ModprobeD {
 
 /// Writes a meaning as modprobe.d.
 pub struct Writer<'a> {
-    pub(super) meaning: &'a Meaning,
-    pub(super) kernel: Option<&'a Kernel>,
-    pub(super) account: &'a mut Account,
-    pub(super) out: ModprobeD,
+    pub(in crate::new) meaning: &'a Meaning,
+    pub(in crate::new) kernel: Option<&'a Kernel>,
+    pub(in crate::new) account: &'a mut Account,
+    pub(in crate::new) out: ModprobeD,
     /// Names taken by an alias or install line (as kmod compares them), and the old name that took them.
-    pub(super) taken: HashMap<String, String>,
+    pub(in crate::new) taken: HashMap<String, String>,
     /// Old modules by the module of today that they share.
-    pub(super) owners: HashMap<String, String>,
+    pub(in crate::new) owners: HashMap<String, String>,
     /// How many names load an old module under another name (`-o`).
-    pub(super) renamed: HashMap<String, usize>,
+    pub(in crate::new) renamed: HashMap<String, usize>,
     /// The lines that need the helper for `off`.
-    pub(super) off: Vec<LineId>,
+    pub(in crate::new) off: Vec<LineId>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(meaning: &'a Meaning, kernel: Option<&'a Kernel>, account: &'a mut Account) -> Self {
+    pub(in crate::new) fn new(
+        meaning: &'a Meaning,
+        kernel: Option<&'a Kernel>,
+        account: &'a mut Account,
+    ) -> Self {
         Writer {
             meaning,
             kernel,
@@ -55,7 +60,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Every line in force that speaks of this name.
-    pub(super) fn lines_of(&self, name: &str) -> Vec<LineId> {
+    pub(in crate::new) fn lines_of(&self, name: &str) -> Vec<LineId> {
         let meaning = self.meaning;
         let mut lines: Vec<LineId> = meaning.aliases.get(name).map(|alias| alias.line).into_iter().collect();
         lines.extend(meaning.options.get(name).into_iter().flat_map(|options| options.lines.iter().copied()));
@@ -70,20 +75,20 @@ impl<'a> Writer<'a> {
         lines
     }
 
-    pub(super) fn refuse(&mut self, lines: &[LineId], why: &str) {
+    pub(in crate::new) fn refuse(&mut self, lines: &[LineId], why: &str) {
         for line in lines {
             self.account.needs_attention(*line, why);
         }
     }
 
-    pub(super) fn rewritten(&mut self, lines: &[LineId], why: &str) {
+    pub(in crate::new) fn rewritten(&mut self, lines: &[LineId], why: &str) {
         for line in lines {
             self.account.rewritten(*line, why);
         }
     }
 
     /// Leaves a line out, and says so in the file.
-    pub(super) fn left_out(&mut self, lines: &[LineId], why: &str) {
+    pub(in crate::new) fn left_out(&mut self, lines: &[LineId], why: &str) {
         for line in lines {
             let text = comment(&format!("left out: {} ({why})", self.account.line(*line).text.trim()));
             self.out.aliases.push(OutputLine { text, from: vec![*line] });
@@ -92,19 +97,19 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether options, commands or lists hang on a name, besides its alias.
-    pub(super) fn says_more(&self, name: &str) -> bool {
+    pub(in crate::new) fn says_more(&self, name: &str) -> bool {
         self.has_actions(name) || self.meaning.options.contains_key(name)
     }
 
     /// Whether commands or above/below hang on a name, so that it has to become an install line.
-    pub(super) fn has_actions(&self, name: &str) -> bool {
+    pub(in crate::new) fn has_actions(&self, name: &str) -> bool {
         self.meaning.commands.contains_key(name)
             || !self.meaning.members(ListKind::Above, name).is_empty()
             || !self.meaning.members(ListKind::Below, name).is_empty()
     }
 
     /// Writes an alias unless the target already has that name. Returns whether the alias is there.
-    pub(super) fn alias(&mut self, form: &str, target: &str, from: &[LineId]) -> bool {
+    pub(in crate::new) fn alias(&mut self, form: &str, target: &str, from: &[LineId]) -> bool {
         if canonical(form) == canonical(target) {
             return false;
         }
@@ -113,7 +118,7 @@ impl<'a> Writer<'a> {
         true
     }
 
-    pub(super) fn is_module(&self, name: &str) -> bool {
+    pub(in crate::new) fn is_module(&self, name: &str) -> bool {
         match self.kernel {
             Some(kernel) => kernel.has_module(name) || kernel.is_builtin(name),
             None => {
@@ -124,7 +129,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The name under which an install line for `name` can stand: itself, unless a module has that name.
-    pub(super) fn virtual_name(&self, name: &str) -> String {
+    pub(in crate::new) fn virtual_name(&self, name: &str) -> String {
         if self.is_module(name) || !is_plain(name) {
             let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
             format!("kerneld_migrated_{}", name.chars().map(plain).collect::<String>())
@@ -133,7 +138,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub(super) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
+    pub(in crate::new) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
         let text = format!("install {name} {}", commands::written(body));
         self.out.commands.push(OutputLine { text, from: from.to_vec() });
     }
@@ -141,7 +146,7 @@ impl<'a> Writer<'a> {
 
 /// A modutils name as a kmod pattern: modutils knew no wildcards, so `*` and `?` within a name stand for
 /// themselves. Our own forms end in `-*`.
-pub(super) fn pattern(name: &str) -> String {
+pub(in crate::new) fn pattern(name: &str) -> String {
     let (body, wild) = match name.strip_suffix("-*") {
         Some(body) => (body, "-*"),
         None => (name, ""),

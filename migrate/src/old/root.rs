@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 
-use crate::state::Manifest;
+use crate::apply::manifest::Manifest;
 
 /// Configuration files above this size are refused: 64 MiB.
 const LARGEST_FILE: u64 = 64 << 20;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::scanner::Scanner;
+use crate::old::scanner::Scanner;
 
 /// A word with its place in the line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use super::OutputLine;
-use super::commands::{MODPROBE, Member};
-use super::writer::Writer;
+use super::lines::Writer;
 use crate::account::LineId;
-use crate::modules_conf::{ListKind, Meaning};
 use crate::names::{canonical, requests};
+use crate::new::OutputLine;
+use crate::new::commands::{MODPROBE, Member};
+use crate::old::modules_conf::{ListKind, Meaning};
 
 impl Writer<'_> {
     /// `probe` and `probeall`: an install line that tries the members.
-    pub(super) fn probe(&mut self, kind: ListKind, name: &str, lines: &[LineId]) {
+    pub(in crate::new) fn probe(&mut self, kind: ListKind, name: &str, lines: &[LineId]) {
         let members = self.meaning.members(kind, name).to_vec();
         let from = dedup(members.iter().map(|member| member.line).collect());
         let mut names = Vec::new();
@@ -55,7 +55,7 @@ impl Writer<'_> {
     }
 
     /// A module's own lines when it is loaded: a softdep where there are no commands, else an install line.
-    pub(super) fn load_commands(&mut self, name: &str, today: &str) {
+    pub(in crate::new) fn load_commands(&mut self, name: &str, today: &str) {
         let meaning = self.meaning;
         let names = [name.to_owned()];
         let commands: Vec<LineId> = install_lines(meaning, name);
@@ -115,7 +115,7 @@ impl Writer<'_> {
     }
 
     /// Says which modules below and above some names cannot be loaded any more.
-    pub(super) fn note_missing(&mut self, names: &[String]) {
+    pub(in crate::new) fn note_missing(&mut self, names: &[String]) {
         let meaning = self.meaning;
         for kind in [ListKind::Below, ListKind::Above] {
             for member in names.iter().flat_map(|name| meaning.members(kind, name)) {
@@ -128,7 +128,10 @@ impl Writer<'_> {
 
     /// The modules below and above some names, as they are called today.
     #[allow(clippy::type_complexity)]
-    pub(super) fn beside(&self, names: &[String]) -> Result<(Vec<String>, Vec<String>), (LineId, String)> {
+    pub(in crate::new) fn beside(
+        &self,
+        names: &[String],
+    ) -> Result<(Vec<String>, Vec<String>), (LineId, String)> {
         let list = |kind: ListKind| {
             let mut found = Vec::new();
             let mut seen = HashSet::new();
@@ -156,7 +159,7 @@ impl Writer<'_> {
 
 /// The lines with commands that run when a name is loaded.
 fn install_lines(meaning: &Meaning, name: &str) -> Vec<LineId> {
-    use crate::modules_conf::CommandKind::{Install, PostInstall, PreInstall};
+    use crate::old::modules_conf::CommandKind::{Install, PostInstall, PreInstall};
     [PreInstall, Install, PostInstall]
         .iter()
         .filter_map(|kind| meaning.command_of(name, *kind).map(|command| command.line))

@@ -2,19 +2,14 @@
 
 pub mod commands;
 pub mod daemon;
-pub mod installs;
-pub mod kmod;
-pub mod lists;
+pub mod modprobe_d;
 pub mod modutils;
-pub mod options;
-pub mod shell;
-pub mod writer;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::account::{Account, LineId, OutputPlace};
-use crate::text::for_display;
+use crate::old::bytes::for_display;
 
 /// The early file of modprobe.d: of several install, remove or softdep lines for a name the first counts, and
 /// softdep lines must sort before the kernel's own `modules.softdep`.
@@ -45,7 +40,7 @@ impl OutputFile {
     pub fn content(&self) -> Vec<u8> {
         let mut content = Vec::new();
         for line in &self.lines {
-            content.extend(crate::text::to_bytes(&line.text));
+            content.extend(crate::old::bytes::to_bytes(&line.text));
             content.push(b'\n');
         }
         content

@@ -3,11 +3,11 @@
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
 use crate::account::LineId;
-use crate::modprobe::{Modprobe, Step};
-use crate::modules_conf::{CommandKind, End, ListKind};
 use crate::names::requests;
+use crate::old::bytes::for_display;
+use crate::old::modules_conf::{CommandKind, End, ListKind};
 use crate::plan::{Plan, Target};
-use crate::text::for_display;
+use crate::verify::modprobe::{Modprobe, Step};
 
 /// The explanation as a table with two columns.
 pub fn explain(plan: &Plan, name: &str) -> Result<String, String> {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::account::{Account, LineId};
-use crate::modules_conf::lines::logical_lines;
-use crate::modules_conf::reader::{Reader, enter};
-use crate::root::Root;
+use crate::old::modules_conf::lines::logical_lines;
+use crate::old::modules_conf::reader::{Reader, enter};
+use crate::old::root::Root;
 
 /// The snippets in the order in which update-modules joins them. On Debian, `arch/` holds one per machine type.
 fn paths(root: &Root) -> Vec<String> {
@@ -78,7 +78,7 @@ fn each(
 ) -> Result<(), String> {
     let Some(content) = root.read(path)? else { return Ok(()) };
     let name: Arc<str> = path.into();
-    let text = crate::text::from_bytes(&content.bytes);
+    let text = crate::old::bytes::from_bytes(&content.bytes);
     for logical in logical_lines(&text) {
         let line = enter(account, &name, &logical);
         settle(line, logical.physical[0].text.trim(), account);

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::daemon::MODULES_LOAD;
-use super::writer::Writer;
-use super::{EARLY, LATE, OutputFile, OutputLine};
+use super::lines::Writer;
 use crate::account::{Account, LineId};
-use crate::kernel::Kernel;
-use crate::modules_conf::{End, Meaning};
+use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
 use crate::names::{canonical, is_plain, requests};
+use crate::new::daemon::MODULES_LOAD;
+use crate::new::{EARLY, LATE, OutputFile, OutputLine};
+use crate::old::modules_conf::{End, Meaning};
 
 /// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
 pub const OFF: &str = "kerneld_migrated_off";
 
 /// A name of the old configuration that ends at a module.
 #[derive(Clone, Copy)]
-pub(super) struct Subject<'a> {
+pub(in crate::new) struct Subject<'a> {
     /// The name.
     pub name: &'a str,
     /// The old module that it ends at.
@@ -56,7 +56,7 @@ impl Writer<'_> {
             || name.chars().any(char::is_control)
             || name.starts_with('-')
         {
-            return Err(format!("kmod cannot be given the name {}", crate::text::for_display(name)));
+            return Err(format!("kmod cannot be given the name {}", crate::old::bytes::for_display(name)));
         }
         if self.meaning.has_minors(name) && !requests::today(name).today.is_empty() {
             return Err(format!(
@@ -118,7 +118,10 @@ impl Writer<'_> {
                 self.left_out(lines, &format!("{module} is {}", reason(&why)));
             }
             Today::Unknown if !is_plain(module) => {
-                self.refuse(lines, &format!("{} is no module's name", crate::text::for_display(module)));
+                self.refuse(
+                    lines,
+                    &format!("{} is no module's name", crate::old::bytes::for_display(module)),
+                );
             }
             Today::Unknown => match self.kernel {
                 Some(kernel) => {
@@ -210,14 +213,14 @@ impl Writer<'_> {
     }
 }
 
-pub(super) fn reason(why: &str) -> String {
+pub(in crate::new) fn reason(why: &str) -> String {
     if why.starts_with("not in") { why.to_owned() } else { format!("gone: {why}") }
 }
 
 /// The files of modprobe.d and modules-load.d.
 pub fn files(
     meaning: &Meaning,
-    loaded: &[crate::discover::Loaded],
+    loaded: &[crate::old::discover::Loaded],
     kernel: Option<&Kernel>,
     account: &mut Account,
 ) -> Vec<OutputFile> {

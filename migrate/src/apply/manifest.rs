@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::root::Root;
+use crate::old::root::Root;
 
 /// The folder below the root that holds the manifest and the old files.
 pub const FOLDER: &str = "/var/lib/kerneld-migrate";
@@ -32,7 +32,7 @@ pub struct Entry {
     pub path: String,
     /// The name of the old file in [`FOLDER`]; none when there was no old file.
     pub backup: Option<String>,
-    /// The new content, as [`crate::text`] reads bytes.
+    /// The new content, as [`crate::old::bytes`] reads bytes.
     pub content: String,
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Found, Loaded, Start, each_line};
 use crate::account::Account;
-use crate::modules_conf::words::{Environment, split};
-use crate::root::Root;
+use crate::old::modules_conf::words::{Environment, split};
+use crate::old::root::Root;
 
 /// `ID:RUNLEVELS:ACTION:/sbin/kerneld WORDS`.
 pub fn inittab(root: &Root, account: &mut Account, found: &mut Found) -> Result<(), String> {

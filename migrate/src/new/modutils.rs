@@ -3,12 +3,12 @@
 use super::daemon::schedule;
 use super::{OutputFile, OutputLine, comment};
 use crate::account::Account;
-use crate::discover::{CRONTABS, Found};
-use crate::modules_conf::directive::Directive;
-use crate::modules_conf::reader::Statement;
 use crate::names::{modules, requests};
-use crate::root::Root;
-use crate::text::from_bytes;
+use crate::old::bytes::from_bytes;
+use crate::old::discover::{CRONTABS, Found};
+use crate::old::modules_conf::directive::Directive;
+use crate::old::modules_conf::reader::Statement;
+use crate::old::root::Root;
 
 const CONFIGURATION: &str = "/etc/modules.conf";
 const SYSCTL: &str = "/etc/sysctl.conf";

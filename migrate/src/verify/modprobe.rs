@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::kernel::Kernel;
+use crate::module_index::Kernel;
 use crate::names::canonical;
-use crate::text::{from_bytes, to_bytes};
+use crate::old::bytes::{from_bytes, to_bytes};
 
 /// modprobe with a configuration directory and a kernel of our choice.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::emit::{OutputFile, OutputLine, comment};
-use crate::kernel::Kernel;
-use crate::modules_conf::defaults;
+use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
 use crate::names::{canonical, requests};
+use crate::new::{OutputFile, OutputLine, comment};
+use crate::old::modules_conf::defaults;
 
 /// Where the aliases belong: after what an admin wrote, whose aliases count by being the only ones for a name.
 pub const PATH: &str = "/etc/modprobe.d/zy-kerneld-legacy-names.conf";

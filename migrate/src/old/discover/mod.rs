@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::account::{Account, LineId};
-use crate::modules_conf::lines::logical_lines;
-use crate::modules_conf::reader::enter;
-use crate::root::Root;
+use crate::old::modules_conf::lines::logical_lines;
+use crate::old::modules_conf::reader::enter;
+use crate::old::root::Root;
 
 /// Seconds between autocleans unless kerneld is told otherwise (kerneld.c).
 pub const DELAY: u32 = 60;
@@ -157,7 +157,7 @@ fn each_line(
 ) -> Result<(), String> {
     let Some(content) = root.read(path)? else { return Ok(()) };
     let name: Arc<str> = path.into();
-    let text = crate::text::from_bytes(&content.bytes);
+    let text = crate::old::bytes::from_bytes(&content.bytes);
     for logical in logical_lines(&text) {
         if !concerns(&logical.text) {
             each(usize::MAX, &logical.text, account);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-const TABLE: &str = include_str!("../../data/modutils-defaults.tsv");
+const TABLE: &str = include_str!("../../../data/modutils-defaults.tsv");
 
 /// So many lines that repeat the table make a file a dump of it. The kerneld mini-HOWTO told people to start with
 /// `modprobe -c`, so many files hold the whole table (130 lines); a dozen such lines are someone's own wish.
