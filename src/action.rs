@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::policy::{ModuleName, Refusal};
-use kerneld_compat::request::{Command, ReplyTo};
+use kerneld_protocol::request::{Command, ReplyTo};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ffi::OsStr;

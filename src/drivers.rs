@@ -7,7 +7,7 @@
 
 use crate::config::{Setting, SettingsOf, underscored};
 use crate::policy::ModuleName;
-use kerneld_compat::persist::replace::Turn;
+use kerneld_persist::replace::Turn;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};

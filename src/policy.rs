@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::action::Action;
-use kerneld_compat::request::{Command, Request};
+use kerneld_protocol::request::{Command, Request};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;

@@ -5,7 +5,7 @@ use crate::config::{Config, SettingsOf, SystemConfig};
 use crate::drivers::Drivers;
 use crate::policy::ModuleName;
 use crate::rules::Rules;
-use kerneld_compat::persist::Store;
+use kerneld_persist::Store;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
