@@ -1,7 +1,7 @@
 //! What it costs to decide whether a request may run: `cargo bench --bench policy`.
 
 use divan::{Bencher, black_box};
-use kerneld::policy::{PersistNumbers, judge};
+use kerneld::order::judge::{PersistNumbers, judge};
 use kerneld_compat::request::Request;
 use kerneld_compat::wire::{Layout, Message};
 
