@@ -4,8 +4,8 @@ use divan::{Bencher, black_box};
 use kerneld::executor::jobs::{AT_ONCE, BUSY_LIMIT, Jobs, Submitted, Waiter};
 use kerneld::order::name::ModuleName;
 use kerneld::order::task::Task;
-use kerneld_compat::request::ReplyTo;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::request::ReplyTo;
+use kerneld_protocol::wire::Layout;
 use std::time::Instant;
 
 fn main() {

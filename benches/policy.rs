@@ -2,8 +2,8 @@
 
 use divan::{Bencher, black_box};
 use kerneld::order::judge::{PersistNumbers, judge};
-use kerneld_compat::request::Request;
-use kerneld_compat::wire::{Layout, Message};
+use kerneld_protocol::request::Request;
+use kerneld_protocol::wire::{Layout, Message};
 
 fn main() {
     divan::main();

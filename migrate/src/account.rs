@@ -43,7 +43,7 @@ pub struct Line {
     pub file: Arc<str>,
     /// Line number, from 1.
     pub number: usize,
-    /// The line without its end, as [`crate::text`] reads it.
+    /// The line without its end, as [`crate::old::bytes`] reads it.
     pub text: String,
     /// The line whose fate this one shares: it continues it, or is a copy of it.
     pub shares: Option<(LineId, String)>,

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::modules_conf::condition::State;
+use crate::old::modules_conf::condition::State;
+use crate::old::root::Root;
 use crate::plan::{Plan, Request, Target};
-use crate::root::Root;
-use crate::{apply, explain, fleet, legacy, report, verify};
+use crate::report::fleet;
+use crate::verify::explain;
+use crate::{apply, legacy_names as legacy, report, verify};
 
 /// Turns what an old system says to kerneld and modutils (conf.modules, modules.conf, start-up scripts) into
 /// today's modprobe.d, modules-load.d and sysctl.d, and accounts for every line.

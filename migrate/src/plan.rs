@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Fate};
-use crate::discover::{Found, discover};
-use crate::emit::{self, OutputFile};
-use crate::kernel::Kernel;
-use crate::modules_conf::Meaning;
-use crate::modules_conf::condition::State;
-use crate::modules_conf::reader::{Reader, Undecided};
-use crate::root::Root;
-use crate::snippets;
+use crate::module_index::Kernel;
+use crate::new::{self, OutputFile};
+use crate::old::discover::{Found, discover};
+use crate::old::modules_conf::Meaning;
+use crate::old::modules_conf::condition::State;
+use crate::old::modules_conf::reader::{Reader, Undecided};
+use crate::old::root::Root;
+use crate::old::snippets;
 
 /// Which kernels the result is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -89,12 +89,13 @@ impl Plan {
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
                 let meaning = Meaning::of(&statements, &mut account);
-                let mut files = emit::kmod::files(&meaning, &found.loaded, kernel.as_ref(), &mut account);
-                files.extend(emit::daemon::files(&found, &meaning, &mut account));
+                let mut files =
+                    new::modprobe_d::names::files(&meaning, &found.loaded, kernel.as_ref(), &mut account);
+                files.extend(new::daemon::files(&found, &meaning, &mut account));
                 (meaning, files)
             }
             Target::Modutils => {
-                let files = emit::modutils::files(&root, &statements, &found, release, &mut account)?;
+                let files = new::modutils::files(&root, &statements, &found, release, &mut account)?;
                 (Meaning::default(), files)
             }
         };

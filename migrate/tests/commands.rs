@@ -241,9 +241,10 @@ fn legacy_names_lead_to_modules_that_exist() {
     assert!(!text.contains(" net-pf-10 "), "{text}");
     let directory = tempfile::tempdir().unwrap();
     stdout(&["legacy-names", "--root", name(&kernel), "--output", name(directory.path())]);
-    let index = kerneld_migrate::kernel::Kernel::open(&kernel, None).unwrap();
+    let index = kerneld_migrate::module_index::Kernel::open(&kernel, None).unwrap();
     let configuration = directory.path().join("etc/modprobe.d");
-    let modprobe = kerneld_migrate::modprobe::Modprobe { kernel: &index, configuration: &configuration };
+    let modprobe =
+        kerneld_migrate::verify::modprobe::Modprobe { kernel: &index, configuration: &configuration };
     assert_eq!(modprobe.ask(&["-c"]).unwrap().complaints, "");
     for line in text.lines().filter_map(|line| line.strip_prefix("alias ")) {
         let old = line.split(' ').next().unwrap();

@@ -4,8 +4,8 @@
 mod support;
 
 use kerneld_migrate::account::Fate;
-use kerneld_migrate::modprobe::Modprobe;
 use kerneld_migrate::plan::Plan;
+use kerneld_migrate::verify::modprobe::Modprobe;
 use support::{live_lines, open_places, plan, real_kernel, root_with};
 
 /// A row: its number, the input, lines that must be written, texts that must not be in any written line, and the
@@ -308,7 +308,7 @@ fn nothing_was_run_and_nothing_was_lost() {
 #[test]
 fn the_real_modprobe_reads_it_all() {
     let Some(kernel_root) = real_kernel() else { return };
-    let kernel = kerneld_migrate::kernel::Kernel::open(&kernel_root, None).expect("an index");
+    let kernel = kerneld_migrate::module_index::Kernel::open(&kernel_root, None).expect("an index");
     for row in ROWS {
         let root = root_with(row.input);
         let plan = plan(root.path(), None);

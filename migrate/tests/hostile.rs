@@ -26,8 +26,9 @@ fn hostile(canary: &Path) -> tempfile::TempDir {
         let mut replaced = bytes.clone();
         replaced.push(b'\n');
         // once with the relative name that it has, once with the absolute one
-        let text = kerneld_migrate::text::from_bytes(&bytes).replace("CANARY", canary.to_str().unwrap());
-        replaced.extend(kerneld_migrate::text::to_bytes(&text));
+        let text =
+            kerneld_migrate::old::bytes::from_bytes(&bytes).replace("CANARY", canary.to_str().unwrap());
+        replaced.extend(kerneld_migrate::old::bytes::to_bytes(&text));
         std::fs::write(&path, replaced).unwrap();
     }
     root
@@ -144,7 +145,7 @@ fn lines_of_a_mebibyte_are_refused_one_by_one() {
 fn latin_1_and_broken_utf_8_come_out_as_they_went_in() {
     let root = root_with(b"post-install lp echo \"gr\xfc\xdfe \xc3\x28 \xf0\x9f\x90\xa7\"\n");
     let planned = plan(root.path(), None);
-    let all: Vec<u8> = planned.files.iter().flat_map(kerneld_migrate::emit::OutputFile::content).collect();
+    let all: Vec<u8> = planned.files.iter().flat_map(kerneld_migrate::new::OutputFile::content).collect();
     let wanted = b"echo \"gr\xfc\xdfe \xc3\x28 \xf0\x9f\x90\xa7\"";
     assert!(all.windows(wanted.len()).any(|window| window == wanted));
     // JSON and HTML are UTF-8 whatever comes in

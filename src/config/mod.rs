@@ -186,7 +186,7 @@ pub struct JournalConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        JournalConfig { size: kerneld_compat::journal::DEFAULT_LIMIT }
+        JournalConfig { size: kerneld_journal::DEFAULT_LIMIT }
     }
 }
 

@@ -3,11 +3,11 @@
 
 pub mod recorder;
 
-use kerneld_compat::client::{Answer, Client, Failure};
-use kerneld_compat::journal::{Event, Reader, Record};
-use kerneld_compat::queue::Queue;
-use kerneld_compat::request::Command as Request;
-use kerneld_compat::wire::Layout;
+use kerneld_journal::{Event, Reader, Record};
+use kerneld_protocol::client::{Answer, Client, Failure};
+use kerneld_protocol::queue::Queue;
+use kerneld_protocol::request::Command as Request;
+use kerneld_protocol::wire::Layout;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -231,7 +231,7 @@ fn free_key() -> Result<i32, String> {
 }
 
 /// A path by its last part: the recorder's is long and says nothing.
-fn short(word: &kerneld_compat::journal::Text) -> String {
+fn short(word: &kerneld_journal::Text) -> String {
     let word = word.to_string();
     word.strip_suffix(recorder::NAME).map_or(word.clone(), |_| recorder::NAME.to_owned())
 }

@@ -76,8 +76,8 @@ impl Delays {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kerneld_compat::request::ReplyTo;
-    use kerneld_compat::wire::Layout;
+    use kerneld_protocol::request::ReplyTo;
+    use kerneld_protocol::wire::Layout;
     use std::time::Duration;
 
     fn name(text: &str) -> ModuleName {

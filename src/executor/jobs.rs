@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::order::task::Task;
-use kerneld_compat::request::ReplyTo;
+use kerneld_protocol::request::ReplyTo;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -200,7 +200,7 @@ impl Jobs {
 mod tests {
     use super::*;
     use crate::order::name::ModuleName;
-    use kerneld_compat::wire::Layout;
+    use kerneld_protocol::wire::Layout;
 
     fn load(name: &str) -> Task {
         Task::Load(ModuleName::new(name.as_bytes()).unwrap())

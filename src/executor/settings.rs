@@ -5,7 +5,7 @@ use crate::config::rules::Rules;
 use crate::config::{Config, SettingsOf, SystemConfig};
 use crate::modules::parameters::Drivers;
 use crate::order::name::ModuleName;
-use kerneld_compat::persist::Store;
+use kerneld_persist::Store;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,8 @@
 
 use crate::executor::delays::{Delayed, Delays};
 use crate::executor::jobs::{Job, Jobs};
-use kerneld_compat::queue::CAPACITY;
-use kerneld_compat::request::Command;
+use kerneld_protocol::queue::CAPACITY;
+use kerneld_protocol::request::Command;
 use std::fmt::Write;
 
 /// What kdstat's words set.

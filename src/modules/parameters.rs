@@ -7,7 +7,7 @@
 
 use crate::config::{Setting, SettingsOf};
 use crate::order::name::{ModuleName, underscored};
-use kerneld_compat::persist::replace::Turn;
+use kerneld_persist::replace::Turn;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::name::{ModuleName, Refusal};
-use kerneld_compat::request::{Command, ReplyTo};
+use kerneld_protocol::request::{Command, ReplyTo};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

@@ -3,7 +3,7 @@
 
 use super::action::Action;
 use super::name::{ModuleName, Refusal};
-use kerneld_compat::request::{Command, Request};
+use kerneld_protocol::request::{Command, Request};
 use std::net::IpAddr;
 
 /// The numbers of get_persist and set_persist, which no source at hand tells.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::name::ModuleName;
-use kerneld_compat::request::Command;
+use kerneld_protocol::request::Command;
 use std::fmt;
 use std::net::IpAddr;
 

@@ -2,7 +2,7 @@
 //! dropped those older than 10 s from a full one (`ipc/msg.c`), and no kernel does so any more.
 #![forbid(unsafe_code)]
 
-use kerneld_compat::queue::{Queue, Select};
+use kerneld_protocol::queue::{Queue, Select};
 use log::warn;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

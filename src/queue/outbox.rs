@@ -2,8 +2,8 @@
 //! when nobody fetches them, as the 2.0 kernel dropped old messages from a full channel (`ipc/msg.c`).
 #![forbid(unsafe_code)]
 
-use kerneld_compat::queue::{Buffer, Queue, Select};
-use kerneld_compat::request::ReplyTo;
+use kerneld_protocol::queue::{Buffer, Queue, Select};
+use kerneld_protocol::request::ReplyTo;
 use log::warn;
 use nix::errno::Errno;
 use std::collections::VecDeque;
@@ -125,7 +125,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kerneld_compat::wire::Layout;
+    use kerneld_protocol::wire::Layout;
 
     fn reply(id: i32) -> ReplyTo {
         ReplyTo { id, layout: Layout::Lp64Old, pid: 0 }

@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use crate::config::QueueConfig;
-use kerneld_compat::client::{Client, Failure};
-use kerneld_compat::queue::Queue;
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::client::{Client, Failure};
+use kerneld_protocol::queue::Queue;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 use log::info;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid};

@@ -1,9 +1,9 @@
 //! Many requests, one after another: the old kerneld lost 7 of 3,000 wake-ups.
 
 use crate::support::{Daemon, PATIENCE, fresh_key};
-use kerneld_compat::queue::{Buffer, Select};
-use kerneld_compat::request::ReplyTo;
-use kerneld_compat::wire::{Layout, Message};
+use kerneld_protocol::queue::{Buffer, Select};
+use kerneld_protocol::request::ReplyTo;
+use kerneld_protocol::wire::{Layout, Message};
 use std::sync::mpsc::channel;
 use tempfile::TempDir;
 

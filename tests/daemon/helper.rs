@@ -2,8 +2,8 @@
 
 use crate::support::Daemon;
 use kerneld::demo::recorder::Record;
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 use std::os::unix::fs::PermissionsExt;
 
 fn only_record(daemon: &Daemon) -> Record {

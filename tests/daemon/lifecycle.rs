@@ -1,10 +1,10 @@
 //! Start, end, and what happens when a part of it dies.
 
 use crate::support::{Daemon, PATIENCE, comm, fresh_key, kerneld, program, wait_for};
-use kerneld_compat::client::{Client, Failure};
-use kerneld_compat::queue::Queue;
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::client::{Client, Failure};
+use kerneld_protocol::queue::Queue;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;

@@ -1,10 +1,10 @@
 //! A daemon for one test, on a queue and in a directory of its own, with a recorder as its helper.
 
 use kerneld::demo::recorder::{self, Record};
-use kerneld_compat::client::{Answer, Client, Failure};
-use kerneld_compat::queue::Queue;
-use kerneld_compat::request::Command as Request;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::client::{Answer, Client, Failure};
+use kerneld_protocol::queue::Queue;
+use kerneld_protocol::request::Command as Request;
+use kerneld_protocol::wire::Layout;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -4,8 +4,8 @@
 use crate::support::{Daemon, children, fresh_key, skip_unless, skip_without, wait_for};
 use kerneld::demo::recorder;
 use kerneld::intake::sandbox;
-use kerneld_compat::request::Command as Request;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::request::Command as Request;
+use kerneld_protocol::wire::Layout;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -3,7 +3,7 @@
 
 use crate::stage::Stage;
 use crate::world::{Remains, Sent, World};
-use kerneld_compat::queue::{Buffer, Queue, Select};
+use kerneld_protocol::queue::{Buffer, Queue, Select};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::thread::sleep;

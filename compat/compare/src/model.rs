@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use channel::Channel;
 use children::{Children, Ended};
 use commands::number_at_start;
-use kerneld_compat::wire::{Layout, Message};
+use kerneld_protocol::wire::{Layout, Message};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The most bytes of mtext that it read.

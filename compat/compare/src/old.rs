@@ -14,8 +14,8 @@ use crate::scenario::Scenario;
 use crate::stage::{Stage, spawn};
 use crate::subject::environment;
 use crate::world::play;
-use kerneld_compat::kdrun;
-use kerneld_compat::queue::Queue;
+
+use kerneld_protocol::queue::Queue;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

@@ -8,7 +8,7 @@ use crate::scenario::Scenario;
 use crate::stage::{Stage, spawn};
 use crate::subject::environment;
 use crate::world::play;
-use kerneld_compat::queue::Queue;
+use kerneld_protocol::queue::Queue;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
 use std::fs::{self, File};

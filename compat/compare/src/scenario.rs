@@ -28,7 +28,7 @@ pub use reader::parse;
 
 use crate::pattern::Pattern;
 use crate::plan::Plan;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::wire::Layout;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

@@ -5,9 +5,9 @@
 use crate::pattern::Pattern;
 use crate::plan::{Plan, Rule};
 use crate::scenario::{FIRST_ID, Outgoing, Scenario, Step, TimedStep};
-use kerneld_compat::journal::{Accepted, Began, Ended, Event, Reader, Record};
-use kerneld_compat::request::ReplyTo;
-use kerneld_compat::wire::Message;
+use kerneld_journal::{Accepted, Began, Ended, Event, Reader, Record};
+use kerneld_protocol::request::ReplyTo;
+use kerneld_protocol::wire::Message;
 use std::collections::BTreeMap;
 use std::path::Path;
 

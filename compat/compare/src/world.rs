@@ -4,7 +4,7 @@
 
 use crate::observe::{Asked, Observation, Outcome, Run, shown};
 use crate::scenario::{Outgoing, Scenario, Step};
-use kerneld_compat::wire::{Layout, Message};
+use kerneld_protocol::wire::{Layout, Message};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 

@@ -2,10 +2,10 @@
 
 use kerneld_compare::compare::compare;
 use kerneld_compare::{model_world, scenario};
-use kerneld_compat::wire::Message;
+use kerneld_protocol::wire::Message;
 use std::path::Path;
 
-#[path = "../../tests/vectors/answers.rs"]
+#[path = "../../protocol/tests/vectors/answers.rs"]
 mod answers;
 
 use answers::{Recorded, recorded};

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use daemon::{Daemon, Place, text};
-use kerneld_compat::client::Client;
-use kerneld_compat::request::Command as Request;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::client::Client;
+use kerneld_protocol::request::Command as Request;
+use kerneld_protocol::wire::Layout;
 
 /// Where cargo put libkdclient: beside this test.
 fn libraries() -> PathBuf {

@@ -11,7 +11,7 @@ use nix::sys::stat::{Mode, UtimensatFlags, fchmod, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
-use crate::root::Root;
+use crate::old::root::Root;
 
 /// Writes a file and renames it to its place.
 pub(super) fn write_at(

@@ -6,6 +6,7 @@
 //! `undo`: the manifest holds both states whole before the first file is touched.
 
 mod files;
+pub mod manifest;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -20,10 +21,10 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use crate::account::Line;
+use crate::apply::manifest::{Entry, FOLDER, MANIFEST, Manifest, Phase};
+use crate::old::bytes::{from_bytes, to_bytes};
+use crate::old::root::Root;
 use crate::plan::Plan;
-use crate::root::Root;
-use crate::state::{Entry, FOLDER, MANIFEST, Manifest, Phase};
-use crate::text::{from_bytes, to_bytes};
 use files::{copy, make_folders, open_folder, remove, split, sync, temporary, write_at, write_temporary};
 
 /// What a run changed.

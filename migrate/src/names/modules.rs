@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::{canonical, rows};
-use crate::kernel::Kernel;
+use crate::module_index::Kernel;
 
 /// One row of `data/modules-then-and-now.tsv`.
 #[derive(Debug)]

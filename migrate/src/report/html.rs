@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::account::{Fate, Line};
-use crate::emit::OutputFile;
+use crate::new::OutputFile;
+use crate::old::bytes::{for_display, lines_for_display};
 use crate::plan::Plan;
 use crate::report::json::Summary;
-use crate::text::{for_display, lines_for_display};
 
 /// Height of a row in pixels.
 const ROW: usize = 20;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::account::Fate;
+use crate::old::bytes::{for_display, lines_for_display};
 use crate::plan::Plan;
-use crate::text::{for_display, lines_for_display};
 
 /// The document: `{"lines":[…],"files":[…],"summary":{…}}`.
 #[derive(Serialize)]

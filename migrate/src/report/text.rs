@@ -6,8 +6,8 @@ use similar::TextDiff;
 
 use super::json::Summary;
 use crate::account::Line;
+use crate::old::bytes::{for_display, from_bytes};
 use crate::plan::Plan;
-use crate::text::{for_display, from_bytes};
 
 /// Lines longer than this are shown cut.
 const SHOWN: usize = 200;

@@ -1,10 +1,10 @@
 //! What each name is expected to give, from the old configuration's meaning alone.
 
 use crate::account::Fate;
-use crate::emit::options;
-use crate::kernel::Kernel;
-use crate::modules_conf::{CommandKind, End, Given, ListKind};
+use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
+use crate::new::modprobe_d::options;
+use crate::old::modules_conf::{CommandKind, End, Given, ListKind};
 use crate::plan::Plan;
 
 /// What a name is expected to give.
@@ -144,7 +144,7 @@ fn load_commands(plan: &Plan, names: &[String]) -> Vec<String> {
     let mut programs = Vec::new();
     for name in names {
         for command in kinds.iter().filter_map(|kind| plan.meaning.command_of(name, *kind)) {
-            let parsed = crate::emit::shell::parse(&command.text).unwrap_or_default();
+            let parsed = crate::old::shell::parse(&command.text).unwrap_or_default();
             for simple in parsed.commands {
                 let program = simple.first().and_then(|word| word.value.clone()).unwrap_or_default();
                 // these are put into today's words; the module's own row shows that they still load it

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Verdict;
 use super::expected::{Expected, Load};
-use crate::modprobe::{Modprobe, Step};
 use crate::names::canonical;
+use crate::verify::modprobe::{Modprobe, Step};
 
 /// Asks modprobe about requests.
 pub struct Judge<'a> {

@@ -4,7 +4,9 @@
 //! files and from the kernel's own index. `-n -v` alone would prove nothing: it is silent about dead targets.
 
 mod expected;
+pub mod explain;
 mod judge;
+pub mod modprobe;
 
 use std::path::Path;
 
@@ -12,10 +14,10 @@ use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::kernel::Kernel;
-use crate::modprobe::Modprobe;
-use crate::modules_conf::End;
+use crate::module_index::Kernel;
+use crate::old::modules_conf::End;
 use crate::plan::{Plan, Target};
+use crate::verify::modprobe::Modprobe;
 use expected::{Expected, Load, expected};
 use judge::{Judge, shown};
 
@@ -160,7 +162,7 @@ fn compare(plan: &Plan, kernel: &Kernel, judge: &Judge, name: &str) -> Result<Ve
 /// Names in modules-load.d must be loadable.
 fn boot_rows(plan: &Plan, modprobe: &Modprobe) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
-    let file = plan.files.iter().find(|file| file.path == crate::emit::daemon::MODULES_LOAD);
+    let file = plan.files.iter().find(|file| file.path == crate::new::daemon::MODULES_LOAD);
     for line in file.iter().flat_map(|file| &file.lines).filter(|line| !line.text.starts_with('#')) {
         let steps = modprobe.steps(&line.text)?;
         let verdict = if steps.is_empty() { Verdict::Different } else { Verdict::Same };

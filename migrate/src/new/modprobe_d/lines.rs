@@ -1,0 +1,155 @@
+//! What modprobe.d is written with: lines, the names in them, and the account of where each came from.
+
+use std::collections::HashMap;
+
+use super::options;
+use crate::account::{Account, LineId};
+use crate::module_index::Kernel;
+use crate::names::modules::{self, Today};
+use crate::names::{canonical, is_plain};
+use crate::new::{OutputLine, commands, comment};
+use crate::old::modules_conf::{ListKind, Meaning};
+
+/// What goes into modprobe.d.
+#[derive(Debug, Default)]
+pub struct ModprobeD {
+    /// install and remove lines.
+    pub commands: Vec<OutputLine>,
+    /// softdep lines.
+    pub softdeps: Vec<OutputLine>,
+    /// alias lines, and comments for what is gone.
+    pub aliases: Vec<OutputLine>,
+    /// options lines of modules.
+    pub module_options: Vec<OutputLine>,
+    /// options lines of aliases: after those of modules, as they count more.
+    pub alias_options: Vec<OutputLine>,
+}
+
+/// Writes a meaning as modprobe.d.
+pub struct Writer<'a> {
+    pub(in crate::new) meaning: &'a Meaning,
+    pub(in crate::new) kernel: Option<&'a Kernel>,
+    pub(in crate::new) account: &'a mut Account,
+    pub(in crate::new) out: ModprobeD,
+    /// Names taken by an alias or install line (as kmod compares them), and the old name that took them.
+    pub(in crate::new) taken: HashMap<String, String>,
+    /// Old modules by the module of today that they share.
+    pub(in crate::new) owners: HashMap<String, String>,
+    /// How many names load an old module under another name (`-o`).
+    pub(in crate::new) renamed: HashMap<String, usize>,
+    /// The lines that need the helper for `off`.
+    pub(in crate::new) off: Vec<LineId>,
+}
+
+impl<'a> Writer<'a> {
+    pub(in crate::new) fn new(
+        meaning: &'a Meaning,
+        kernel: Option<&'a Kernel>,
+        account: &'a mut Account,
+    ) -> Self {
+        Writer {
+            meaning,
+            kernel,
+            account,
+            out: ModprobeD::default(),
+            taken: HashMap::new(),
+            owners: HashMap::new(),
+            renamed: options::renamed(meaning),
+            off: Vec::new(),
+        }
+    }
+
+    /// Every line in force that speaks of this name.
+    pub(in crate::new) fn lines_of(&self, name: &str) -> Vec<LineId> {
+        let meaning = self.meaning;
+        let mut lines: Vec<LineId> = meaning.aliases.get(name).map(|alias| alias.line).into_iter().collect();
+        lines.extend(meaning.options.get(name).into_iter().flat_map(|options| options.lines.iter().copied()));
+        for kind in [ListKind::Above, ListKind::Below, ListKind::Probe, ListKind::Probeall] {
+            lines.extend(meaning.members(kind, name).iter().map(|member| member.line));
+        }
+        lines.extend(
+            meaning.commands.get(name).into_iter().flat_map(|commands| commands.values().map(|c| c.line)),
+        );
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+
+    pub(in crate::new) fn refuse(&mut self, lines: &[LineId], why: &str) {
+        for line in lines {
+            self.account.needs_attention(*line, why);
+        }
+    }
+
+    pub(in crate::new) fn rewritten(&mut self, lines: &[LineId], why: &str) {
+        for line in lines {
+            self.account.rewritten(*line, why);
+        }
+    }
+
+    /// Leaves a line out, and says so in the file.
+    pub(in crate::new) fn left_out(&mut self, lines: &[LineId], why: &str) {
+        for line in lines {
+            let text = comment(&format!("left out: {} ({why})", self.account.line(*line).text.trim()));
+            self.out.aliases.push(OutputLine { text, from: vec![*line] });
+            self.account.dropped(*line, why);
+        }
+    }
+
+    /// Whether options, commands or lists hang on a name, besides its alias.
+    pub(in crate::new) fn says_more(&self, name: &str) -> bool {
+        self.has_actions(name) || self.meaning.options.contains_key(name)
+    }
+
+    /// Whether commands or above/below hang on a name, so that it has to become an install line.
+    pub(in crate::new) fn has_actions(&self, name: &str) -> bool {
+        self.meaning.commands.contains_key(name)
+            || !self.meaning.members(ListKind::Above, name).is_empty()
+            || !self.meaning.members(ListKind::Below, name).is_empty()
+    }
+
+    /// Writes an alias unless the target already has that name. Returns whether the alias is there.
+    pub(in crate::new) fn alias(&mut self, form: &str, target: &str, from: &[LineId]) -> bool {
+        if canonical(form) == canonical(target) {
+            return false;
+        }
+        let form = pattern(form);
+        self.out.aliases.push(OutputLine { text: format!("alias {form} {target}"), from: from.to_vec() });
+        true
+    }
+
+    pub(in crate::new) fn is_module(&self, name: &str) -> bool {
+        match self.kernel {
+            Some(kernel) => kernel.has_module(name) || kernel.is_builtin(name),
+            None => {
+                matches!(modules::today(name, None), Today::Module { name: today, .. } | Today::Builtin { name: today }
+                if canonical(&today) == canonical(name))
+            }
+        }
+    }
+
+    /// The name under which an install line for `name` can stand: itself, unless a module has that name.
+    pub(in crate::new) fn virtual_name(&self, name: &str) -> String {
+        if self.is_module(name) || !is_plain(name) {
+            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            format!("kerneld_migrated_{}", name.chars().map(plain).collect::<String>())
+        } else {
+            name.to_owned()
+        }
+    }
+
+    pub(in crate::new) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
+        let text = format!("install {name} {}", commands::written(body));
+        self.out.commands.push(OutputLine { text, from: from.to_vec() });
+    }
+}
+
+/// A modutils name as a kmod pattern: modutils knew no wildcards, so `*` and `?` within a name stand for
+/// themselves. Our own forms end in `-*`.
+pub(in crate::new) fn pattern(name: &str) -> String {
+    let (body, wild) = match name.strip_suffix("-*") {
+        Some(body) => (body, "-*"),
+        None => (name, ""),
+    };
+    format!("{}{wild}", body.replace('*', "[*]").replace('?', "[?]"))
+}

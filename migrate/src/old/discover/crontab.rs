@@ -1,0 +1,71 @@
+//! Crontab lines that clean modules up: `rmmod -a`, `modprobe -r` without a name.
+
+use super::{Cleaning, Found, each_line};
+use crate::account::Account;
+use crate::old::root::Root;
+use crate::old::shell::parse_part;
+
+/// Crontabs of root, without a column for the user.
+pub const ROOTS: [&str; 4] = [
+    "/var/spool/cron/crontabs/root",
+    "/var/spool/cron/tabs/root",
+    "/var/spool/cron/root",
+    "/var/cron/tabs/root",
+];
+
+/// Reads all crontabs.
+pub fn read(root: &Root, account: &mut Account, found: &mut Found) -> Result<(), String> {
+    for path in ROOTS {
+        table(root, path, false, account, found)?;
+    }
+    table(root, "/etc/crontab", true, account, found)?;
+    for name in root.list("/etc/cron.d") {
+        table(root, &format!("/etc/cron.d/{name}"), true, account, found)?;
+    }
+    Ok(())
+}
+
+fn concerns(text: &str) -> bool {
+    ["rmmod", "modprobe", "kerneld"].iter().any(|word| text.contains(word))
+}
+
+fn table(
+    root: &Root,
+    path: &str,
+    has_user: bool,
+    account: &mut Account,
+    found: &mut Found,
+) -> Result<(), String> {
+    if path.ends_with("/kerneld-migrated") {
+        return Ok(());
+    }
+    each_line(root, path, account, concerns, |line, text, account| {
+        if line == usize::MAX {
+            return;
+        }
+        let fields = if text.trim_start().starts_with('@') { 1 } else { 5 };
+        let mut words = text.split_whitespace();
+        let schedule: Vec<&str> = words.by_ref().take(fields).collect();
+        let command: Vec<&str> = words.skip(usize::from(has_user)).collect();
+        if is_cleaning(&command.join(" ")) {
+            found.cleaning.push(Cleaning { line, schedule: schedule.join(" ") });
+            account.rewritten(line, "today's rmmod has no -a; our daemon does one sweep");
+        } else {
+            account.needs_attention(line, "a crontab line about modules: does it still do what it should?");
+        }
+    })
+}
+
+fn is_cleaning(command: &str) -> bool {
+    let Ok(parsed) = parse_part(command) else { return false };
+    let [simple] = &parsed.commands[..] else { return false };
+    let words: Option<Vec<&str>> = simple.iter().map(|word| word.value.as_deref()).collect();
+    let Some((program, arguments)) = words.as_deref().and_then(<[&str]>::split_first) else { return false };
+    let flags: String = arguments.iter().filter_map(|word| word.strip_prefix('-')).collect();
+    let only_flags = arguments.iter().all(|word| word.starts_with('-'));
+    match program.rsplit('/').next() {
+        Some("rmmod") => only_flags && flags.contains('a'),
+        Some("modprobe") => only_flags && flags.contains('r'),
+        _ => false,
+    }
+}

@@ -1,0 +1,172 @@
+//! Start-up scripts: lines that start or stop kerneld, or load modules by name.
+
+use super::{Found, Loaded, Start, each_line};
+use crate::account::{Account, LineId};
+use crate::old::root::Root;
+use crate::old::shell::{Simple, parse_part};
+
+const SPEAKS_OF: [&str; 4] = ["kerneld", "modprobe", "insmod", "rmmod"];
+
+fn concerns(line: &str) -> bool {
+    SPEAKS_OF.iter().any(|word| line.contains(word))
+        && !line.contains("insmod_")
+        && !line.contains("conf.modules")
+}
+
+/// Reads one script.
+pub fn read(root: &Root, path: &str, account: &mut Account, found: &mut Found) -> Result<(), String> {
+    let mut depth = 0usize;
+    each_line(root, path, account, concerns, |line, text, account| {
+        let parsed = parse_part(text);
+        if line != usize::MAX {
+            match &parsed {
+                Ok(parsed) => {
+                    let chained = text.contains("&&") || text.contains("||");
+                    let mut guarded = false;
+                    for simple in &parsed.commands {
+                        depth = nested(simple, depth);
+                        command(line, simple, depth > 0 || guarded, account, found);
+                        guarded = chained && !is_harmless(simple);
+                    }
+                    return finish(line, account);
+                }
+                Err(why) => {
+                    account.needs_attention(line, format!("a line of a script that is not understood: {why}"))
+                }
+            }
+        }
+        for simple in parsed.iter().flat_map(|parsed| &parsed.commands) {
+            depth = nested(simple, depth);
+        }
+    })
+}
+
+/// A line that speaks of kerneld or modules and does nothing with them: a test, a message.
+fn finish(line: LineId, account: &mut Account) {
+    if account.line(line).fate.is_none() {
+        account.dropped(line, "starts nothing and loads nothing (a test, a message or a stop)");
+    }
+}
+
+/// How deep in `if`, `case`, loops and functions a script is after a command.
+fn nested(simple: &Simple, depth: usize) -> usize {
+    match simple.first().and_then(|word| word.value.as_deref()) {
+        Some("if" | "case" | "for" | "while" | "until" | "{") => depth + 1,
+        Some("fi" | "esac" | "done" | "}") => depth.saturating_sub(1),
+        _ => depth,
+    }
+}
+
+/// Whether what follows a command by `&&` is as good as unconditional: a test for a program, or a module loaded.
+fn is_harmless(simple: &Simple) -> bool {
+    simple
+        .iter()
+        .filter_map(|word| word.value.as_deref())
+        .any(|word| word == "-x" || matches!(word.rsplit('/').next(), Some("modprobe" | "insmod" | "depmod")))
+}
+
+const WRAPPERS: [&str; 16] = [
+    "if",
+    "then",
+    "else",
+    "elif",
+    "do",
+    "{",
+    "!",
+    "exec",
+    "nohup",
+    "daemon",
+    "startproc",
+    "loadproc",
+    "nice",
+    "echo",
+    "test",
+    "[",
+];
+
+fn command(line: LineId, simple: &Simple, conditional: bool, account: &mut Account, found: &mut Found) {
+    let words: Vec<Option<&str>> = simple.iter().map(|word| word.value.as_deref()).collect();
+    let skipped = words.iter().take_while(|word| word.is_some_and(is_wrapper)).count();
+    if words[..skipped].iter().any(|word| matches!(word, Some("echo" | "test" | "["))) {
+        return;
+    }
+    let Some(Some(program)) = words.get(skipped) else { return };
+    let arguments = &words[skipped + 1..];
+    match program.rsplit('/').next() {
+        Some("kerneld") => started(line, arguments, account, found),
+        Some("start-stop-daemon") => start_stop_daemon(line, arguments, account, found),
+        Some("killall" | "killproc" | "kill") => {
+            account.dropped(line, "stops or signals kerneld; there is nothing to signal")
+        }
+        Some(program @ ("modprobe" | "insmod")) => {
+            loaded(line, program, arguments, conditional, account, found)
+        }
+        Some("rmmod") => account.dropped(line, "removes modules in a script; the script stays as it is"),
+        _ => {}
+    }
+}
+
+fn is_wrapper(word: &str) -> bool {
+    WRAPPERS.contains(&word) || word.contains('=') && !word.starts_with(['-', '/'])
+}
+
+fn started(line: LineId, arguments: &[Option<&str>], account: &mut Account, found: &mut Found) {
+    if arguments.iter().any(Option::is_none) {
+        account.needs_attention(line, "kerneld's words come from variables of the script: which are they?");
+        return;
+    }
+    found.starts.push(Start::read(line, arguments.iter().flatten().copied()));
+    account.rewritten(line, "kernels from 2.1.90 on run modprobe themselves");
+}
+
+fn start_stop_daemon(line: LineId, arguments: &[Option<&str>], account: &mut Account, found: &mut Found) {
+    let words: Vec<&str> = arguments.iter().flatten().copied().collect();
+    if !words.iter().any(|word| word.ends_with("/kerneld")) {
+        return;
+    }
+    if words.contains(&"--start") || words.contains(&"-S") {
+        let own = words.iter().position(|word| *word == "--").map_or(words.len(), |index| index + 1);
+        let own: Vec<Option<&str>> = words[own..].iter().map(|word| Some(*word)).collect();
+        started(line, &own, account, found);
+    } else {
+        account.dropped(line, "stops kerneld; there is none to stop");
+    }
+}
+
+fn loaded(
+    line: LineId,
+    program: &str,
+    arguments: &[Option<&str>],
+    conditional: bool,
+    account: &mut Account,
+    found: &mut Found,
+) {
+    if arguments.iter().any(Option::is_none) {
+        return account
+            .needs_attention(line, "what is loaded here comes from variables or commands of the script");
+    }
+    let words: Vec<&str> = arguments.iter().flatten().copied().filter(|word| *word != "--").collect();
+    let flags: Vec<&str> = words.iter().copied().take_while(|word| word.starts_with('-')).collect();
+    if flags.iter().any(|flag| flag.contains('r') && !flag.starts_with("--")) {
+        return account.dropped(line, "removes modules in a script; the script stays as it is");
+    }
+    if flags.iter().any(|flag| !matches!(*flag, "-k" | "-s" | "-v" | "-q" | "-sk" | "-ks" | "-f" | "-a")) {
+        return account
+            .needs_attention(line, format!("`{program} {}` is not understood today", flags.join(" ")));
+    }
+    if conditional {
+        return account.needs_attention(
+            line,
+            "loads modules only under a condition of this script: decide whether it holds",
+        );
+    }
+    let rest = &words[flags.len()..];
+    let names = if flags.contains(&"-a") { rest.len() } else { rest.len().min(1) };
+    for name in &rest[..names] {
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let name = file.strip_suffix(".o").unwrap_or(file).to_owned();
+        let options = rest[names..].iter().map(|word| (*word).to_owned()).collect();
+        found.loaded.push(Loaded { line, name, options });
+        account.rewritten(line, "");
+    }
+}

@@ -1,0 +1,200 @@
+//! The conditions of `if` and `elseif`, with modutils' quirks, for a stated kernel and state.
+
+use std::collections::BTreeMap;
+
+use super::words::{Environment, Word, split};
+use crate::old::root::Root;
+
+/// What `--assume` states about the running system, which a tree of files does not show.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Whether modprobe is called by the kernel (`-k`).
+    pub called_by_kernel: Option<bool>,
+    /// Files that are, or are not, there (`-f FILE`).
+    pub files: BTreeMap<String, bool>,
+}
+
+impl State {
+    /// Reads one `--assume` value: `called-by-kernel`, `called-by-hand`, `file:PATH` or `no-file:PATH`.
+    pub fn assume(&mut self, fact: &str) -> Result<(), String> {
+        match fact.split_once(':') {
+            Some(("file", path)) => drop(self.files.insert(path.to_owned(), true)),
+            Some(("no-file", path)) => drop(self.files.insert(path.to_owned(), false)),
+            _ if fact == "called-by-kernel" => self.called_by_kernel = Some(true),
+            _ if fact == "called-by-hand" => self.called_by_kernel = Some(false),
+            _ => {
+                return Err(format!(
+                    "`{fact}` is not called-by-kernel, called-by-hand, file:PATH or no-file:PATH"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Folders whose content is made while the system runs: a disk image does not show it.
+const VOLATILE: [&str; 6] = ["/proc/", "/sys/", "/dev/", "/tmp/", "/var/run/", "/var/lock/"];
+
+/// A decided condition and what it was decided from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The value.
+    pub holds: bool,
+    /// What it rests on, for the account.
+    pub because: String,
+}
+
+/// Evaluates a condition, or says why it cannot be.
+pub fn evaluate(
+    text: &str,
+    root: &Root,
+    environment: &Environment,
+    state: &State,
+) -> Result<Decision, String> {
+    let (negated, text) = match text.strip_prefix('!') {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, text),
+    };
+    let mut decision = positive(text, root, environment, state)?;
+    // modutils ignores the `!` of `! -k`
+    if negated && text.split_whitespace().next() != Some("-k") {
+        decision.holds = !decision.holds;
+    }
+    Ok(decision)
+}
+
+fn positive(text: &str, root: &Root, environment: &Environment, state: &State) -> Result<Decision, String> {
+    match text.split_whitespace().next() {
+        Some("-k") => called_by_kernel(state),
+        Some("-f") => file(text, root, environment, state),
+        Some("-n") => compare(&text[2..], environment, true),
+        Some(_) => compare(text, environment, false),
+        None => Err("the condition is missing".to_owned()),
+    }
+}
+
+fn called_by_kernel(state: &State) -> Result<Decision, String> {
+    let holds = state.called_by_kernel.ok_or(
+        "`-k` asks whether the kernel itself called modprobe: state it with --assume called-by-kernel or \
+         --assume called-by-hand",
+    )?;
+    Ok(Decision {
+        holds,
+        because: format!("modprobe {}called by the kernel", if holds { "" } else { "not " }),
+    })
+}
+
+fn file(text: &str, root: &Root, environment: &Environment, state: &State) -> Result<Decision, String> {
+    let words = known_words(&text[2..], environment)?;
+    let [path] = &words[..] else { return Err("`-f` needs one file name".to_owned()) };
+    let stated = state.files.get(path).copied();
+    if stated.is_none() && VOLATILE.iter().any(|folder| path.starts_with(folder)) {
+        return Err(format!(
+            "{path} exists only while the system runs: state it with --assume file:{path} or no-file:{path}"
+        ));
+    }
+    let holds = stated.unwrap_or_else(|| root.exists(path));
+    Ok(Decision { holds, because: format!("{path} {}", if holds { "is there" } else { "is not there" }) })
+}
+
+fn compare(text: &str, environment: &Environment, numeric: bool) -> Result<Decision, String> {
+    let words = split(text, 0, environment);
+    if let [left, operator, right] = &words[..] {
+        // `<` and `>` are operators here, not the shell's
+        let (left, right) = (known(left)?, known(right)?);
+        let operator = operator.text.as_str();
+        let holds = if numeric {
+            holds(operator, number(left).cmp(&number(right)))
+        } else {
+            holds(operator, left.cmp(right))
+        };
+        let holds = holds.ok_or_else(|| format!("`{operator}` is none of == = != < <= > >="))?;
+        return Ok(Decision { holds, because: format!("{left} {operator} {right} is {holds}") });
+    }
+    if numeric {
+        return Err("`-n` needs two numbers and an operator".to_owned());
+    }
+    let words = known_words(text, environment)?;
+    let [word] = &words[..] else { return Err("a condition is one word, or WORD OPERATOR WORD".to_owned()) };
+    let holds = !matches!(word.as_str(), "" | "0" | "false");
+    Ok(Decision { holds, because: format!("`{word}` counts as {holds}") })
+}
+
+fn holds(operator: &str, ordering: std::cmp::Ordering) -> Option<bool> {
+    Some(match operator {
+        "==" | "=" => ordering.is_eq(),
+        "!=" => ordering.is_ne(),
+        "<" => ordering.is_lt(),
+        "<=" => ordering.is_le(),
+        ">" => ordering.is_gt(),
+        ">=" => ordering.is_ge(),
+        _ => return None,
+    })
+}
+
+/// The number at the start of a word, as C's atoi reads it.
+fn number(word: &str) -> i64 {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    let length = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let value = digits[..length].parse().unwrap_or(0);
+    if word.starts_with('-') { -value } else { value }
+}
+
+fn known(word: &Word) -> Result<&str, String> {
+    word.unknown.clone().map_or(Ok(word.text.as_str()), Err)
+}
+
+fn known_words(text: &str, environment: &Environment) -> Result<Vec<String>, String> {
+    split(text, 0, environment).into_iter().map(|word| word.unknown.map_or(Ok(word.text), Err)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(condition: &str, environment: &Environment, state: &State) -> Result<bool, String> {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("there"), "").unwrap();
+        let root = Root::open(directory.path()).unwrap();
+        evaluate(condition, &root, environment, state).map(|decision| decision.holds)
+    }
+
+    #[test]
+    fn every_form_is_evaluated() {
+        let environment = Environment { kernel: Some("2.4.20".into()), ..Environment::default() };
+        let state = State::default();
+        for (condition, holds) in [
+            ("a == a", true),
+            ("a != a", false),
+            ("2.10 < 2.9", true),
+            ("-n 10 < 9", false),
+            ("-n 10 >= 10", true),
+            ("`uname -r` == 2.4.20", true),
+            ("$(kernelversion) > 2.2", true),
+            ("yes", true),
+            ("0", false),
+            ("false", false),
+            ("\"\"", false),
+            ("! 0", true),
+            ("!-f /there", false),
+            ("-f /there", true),
+            ("-f /not-there", false),
+        ] {
+            assert_eq!(check(condition, &environment, &state), Ok(holds), "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_stated_is_not_guessed() {
+        let (environment, mut state) = (Environment::default(), State::default());
+        for condition in ["-k", "-f /proc/bus/pci", "`uname -r` == 2", "`hostname` == x", "-n 1", "a ~ b"] {
+            assert!(check(condition, &environment, &state).is_err(), "{condition}");
+        }
+        state.assume("file:/proc/bus/pci").unwrap();
+        state.assume("called-by-hand").unwrap();
+        assert_eq!(check("-f /proc/bus/pci", &environment, &state), Ok(true));
+        // the quirk: `! -k` means `-k`
+        assert_eq!(check("! -k", &environment, &state), Ok(false));
+        assert!(state.assume("weather").is_err());
+    }
+}
