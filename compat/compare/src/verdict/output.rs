@@ -1,8 +1,8 @@
 //! Reports: a table for people; JSON, JUnit and TAP for programs.
 #![forbid(unsafe_code)]
 
-use crate::compare::{Cell, Verdict};
-use crate::suite::{Report, ScenarioReport};
+use crate::verdict::cells::{Cell, Verdict};
+use crate::verdict::suite::{Report, ScenarioReport};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use quick_junit::{FlakyOrRerun, NonSuccessKind, TestCase, TestCaseStatus, TestRerun, TestSuite};

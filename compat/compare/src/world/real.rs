@@ -1,7 +1,7 @@
 //! A world of real time, a real queue and real helpers around a running daemon.
 #![forbid(unsafe_code)]
 
-use crate::stage::Stage;
+use crate::world::stage::Stage;
 use crate::world::{Remains, Sent, World};
 use kerneld_protocol::queue::{Buffer, Queue, Select};
 use nix::errno::Errno;

@@ -1,9 +1,9 @@
 //! Two observations side by side: cells that agree, differ as intended, or just differ.
 #![forbid(unsafe_code)]
 
-use crate::differences::Difference;
 use crate::observe::{Asked, Observation, Outcome, Run, shown, when};
 use crate::scenario::{Expectation, Side};
+use crate::verdict::differences::Difference;
 use regex_lite::Regex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(verdicts(&cells), [("load 'a' argv", true), ("ran only here: unload 'a'", true)]);
         let text = "[[difference]]\nid = \"x\"\nscenario = \"s\"\nwhat = \"* argv\"\nold = \"modprobe -k {n}\"\n\
                     new = \"modprobe -q {n}\"\nwhy = \"w\"\ndocs = \"d\"\n";
-        let differences = crate::differences::parse(text, Path::new("d")).unwrap();
+        let differences = crate::verdict::differences::parse(text, Path::new("d")).unwrap();
         let cells = compare("s", &old, &new, &differences);
         assert_eq!(verdicts(&cells), [("load 'a' argv", false), ("ran only here: unload 'a'", true)]);
     }

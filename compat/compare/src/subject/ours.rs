@@ -1,13 +1,12 @@
 //! The new kerneld as a subject: started in the foreground on a queue of its own.
 #![forbid(unsafe_code)]
 
-use crate::live::{Daemon, Live};
 use crate::observe::Observation;
-use crate::process::{children, wait_until_stopped};
 use crate::scenario::Scenario;
-use crate::stage::{Stage, spawn};
-use crate::subject::environment;
 use crate::world::play;
+use crate::world::process::{children, wait_until_stopped};
+use crate::world::real::{Daemon, Live};
+use crate::world::stage::{Stage, environment, fresh_key, spawn};
 use kerneld_protocol::queue::Queue;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
@@ -15,7 +14,6 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -169,11 +167,4 @@ fn group(leader: u32) -> Vec<u32> {
     members.retain(|pid| getpgid(Some(id(*pid))) == Ok(id(leader)));
     members.push(leader);
     members
-}
-
-/// A key that no other queue here has: from the pid and a count.
-pub fn fresh_key() -> i32 {
-    static NEXT: AtomicI32 = AtomicI32::new(0);
-    let pid = std::process::id() as i32 & 0x3f_ffff;
-    0x2000_0000 | pid << 7 | NEXT.fetch_add(1, Ordering::Relaxed) & 0x7f
 }

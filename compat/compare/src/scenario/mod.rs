@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod reader;
+pub mod trace;
 
 pub use reader::parse;
 

@@ -8,6 +8,11 @@ use kerneld_protocol::wire::{Layout, Message};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 
+pub mod model;
+pub mod process;
+pub mod real;
+pub mod stage;
+
 /// What became of an attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {

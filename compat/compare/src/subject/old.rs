@@ -6,14 +6,12 @@
 //! fall, and in it the starter, which becomes the old program.
 #![forbid(unsafe_code)]
 
-use crate::live::{Daemon, Live};
 use crate::observe::Observation;
-use crate::ours::fresh_key;
-use crate::process::{alive, children, wait_until_stopped};
 use crate::scenario::Scenario;
-use crate::stage::{Stage, spawn};
-use crate::subject::environment;
 use crate::world::play;
+use crate::world::process::{alive, children, wait_until_stopped};
+use crate::world::real::{Daemon, Live};
+use crate::world::stage::{Stage, environment, fresh_key, spawn};
 
 use kerneld_protocol::queue::Queue;
 use nix::errno::Errno;

@@ -1,10 +1,10 @@
 //! Runs scenarios on both subjects, several at a time, and gathers the report.
 #![forbid(unsafe_code)]
 
-use crate::compare::{Cell, ORDER, Verdict, compare, unmet};
-use crate::differences::Difference;
 use crate::scenario::Scenario;
 use crate::subject::Subject;
+use crate::verdict::cells::{Cell, ORDER, Verdict, compare, unmet};
+use crate::verdict::differences::Difference;
 use serde::Serialize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

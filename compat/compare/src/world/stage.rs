@@ -4,8 +4,8 @@
 
 use crate::observe::Run;
 use crate::plan::Plan;
-use crate::process::alive;
 use crate::recorder::{Event, LOG, PLAN, RECORDER, now_ns};
+use crate::world::process::alive;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Held while a file that will be executed is open for writing, and while a process is started: a
@@ -166,4 +167,17 @@ fn runs_from(pid: u32, dir: &Path) -> bool {
 pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
     let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     command.spawn()
+}
+
+/// The environment that every daemon under observation is started with: one variable that a helper
+/// only has if the daemon hands its own environment down.
+pub fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("PATH", "/sbin:/usr/sbin:/bin:/usr/bin"), ("STARTED_WITH", "this")].into_iter()
+}
+
+/// A key that no other queue here has: from the pid and a count.
+pub fn fresh_key() -> i32 {
+    static NEXT: AtomicI32 = AtomicI32::new(0);
+    let pid = std::process::id() as i32 & 0x3f_ffff;
+    0x2000_0000 | pid << 7 | NEXT.fetch_add(1, Ordering::Relaxed) & 0x7f
 }

@@ -4,7 +4,7 @@
 use crate::model::OldKerneld;
 use crate::observe::Observation;
 use crate::scenario::Scenario;
-use crate::subject::environment;
+use crate::world::stage::environment;
 use crate::world::{Remains, Sent, World, play};
 use nix::sys::signal::Signal;
 

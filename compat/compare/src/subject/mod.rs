@@ -1,12 +1,15 @@
 //! What can be compared: the model, a program, a recorded trace.
 #![forbid(unsafe_code)]
 
-use crate::model_world;
 use crate::observe::Observation;
-use crate::old::Old;
-use crate::ours::Ours;
 use crate::scenario::Scenario;
+use crate::world;
+use old::Old;
+use ours::Ours;
 use std::path::PathBuf;
+
+pub mod old;
+pub mod ours;
 
 /// One side of a comparison.
 #[derive(Clone, Debug)]
@@ -34,15 +37,9 @@ impl Subject {
     /// A sentence: it could not be run.
     pub fn run(&self, scenario: &Scenario) -> Result<Observation, String> {
         match self {
-            Subject::Model => model_world::run(scenario),
+            Subject::Model => world::model::run(scenario),
             Subject::Ours(path) => Ours::run(path, scenario),
             Subject::Old(path) => Old::run(path, scenario),
         }
     }
-}
-
-/// The environment that every daemon under observation is started with: one variable that a helper
-/// only has if the daemon hands its own environment down.
-pub fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [("PATH", "/sbin:/usr/sbin:/bin:/usr/bin"), ("STARTED_WITH", "this")].into_iter()
 }
