@@ -87,7 +87,7 @@ impl Image {
         let sound = nuls == argv.len() + envp.len();
         let (argv, envp) = (list(argv), list(envp));
         let (failure, stack) = (AtomicI32::new(0), Vec::with_capacity(STACK));
-        sound.then(|| Image { argv, envp, cpus, failure, stack, _words: words })
+        sound.then_some(Image { argv, envp, cpus, failure, stack, _words: words })
     }
 
     /// The errno with which the child's execve failed, once the child has ended.
