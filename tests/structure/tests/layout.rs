@@ -24,7 +24,6 @@ const PENDING: &[(&str, &[&str])] = &[
     ("short functions", &["kerneld", "kerneld-compare", "kerneld-migrate"]),
     ("very short functions", &["kdrun", "kerneld-migrate", "kerneld-tools"]),
     ("unsafe code in few files", &["workspace"]),
-    ("mod.rs style", &["kerneld-compare"]),
 ];
 
 fn top() -> PathBuf {
