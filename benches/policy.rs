@@ -1,9 +1,9 @@
 //! What it costs to decide whether a request may run: `cargo bench --bench policy`.
 
 use divan::{Bencher, black_box};
-use kerneld::policy::{PersistNumbers, judge};
-use kerneld_compat::request::Request;
-use kerneld_compat::wire::{Layout, Message};
+use kerneld::order::judge::{PersistNumbers, judge};
+use kerneld_protocol::request::Request;
+use kerneld_protocol::wire::{Layout, Message};
 
 fn main() {
     divan::main();

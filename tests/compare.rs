@@ -1,10 +1,11 @@
 //! Every scenario on the model of the old kerneld and on this one: a difference that
 //! `differences.toml` does not explain is a failure, and so is an explanation of nothing.
 
-use kerneld_compare::output::{Format, render};
 use kerneld_compare::subject::Subject;
-use kerneld_compare::suite::Suite;
-use kerneld_compare::{bench, differences, role, scenario};
+use kerneld_compare::verdict::differences;
+use kerneld_compare::verdict::output::{Format, render};
+use kerneld_compare::verdict::suite::Suite;
+use kerneld_compare::{bench, role, scenario};
 use std::path::Path;
 use std::process::ExitCode;
 

@@ -53,7 +53,7 @@ fn candidates(kernel: &Kernel) -> Result<Candidates> {
     for (name, target) in defaults::aliases() {
         add_default(name, defaults::alias(target).unwrap_or(target), kernel, &mut found);
     }
-    for old in modules::known() {
+    for old in modules::of_kernelds_time() {
         if let Today::Module { name, .. } | Today::Builtin { name } = modules::today(old, Some(kernel)) {
             found.entry(old.to_owned()).or_insert_with(|| BTreeSet::from([underscored(&name)]));
         }

@@ -1,7 +1,7 @@
 //! Values that can be wrong: each is checked where it is read, so that the mistake's line is known.
 #![forbid(unsafe_code)]
 
-use kerneld_compat::request::Command;
+use kerneld_protocol::request::Command;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, de};
 use std::fmt;

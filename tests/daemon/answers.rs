@@ -1,10 +1,10 @@
 //! The recorded answers of the historical kerneld against ours, in every layout.
 
 use crate::support::{Daemon, PATIENCE};
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 
-#[path = "../../compat/tests/vectors/answers.rs"]
+#[path = "../../compat/protocol/tests/vectors/answers.rs"]
 mod vectors;
 
 use vectors::{Recorded, recorded};
@@ -61,11 +61,11 @@ fn answers_to_modules_and_unknown_numbers_are_the_recorded_bytes() {
     for vector in recorded().iter().filter(served) {
         let layout = vector.layout();
         let name = vector.request_text.as_bytes();
-        let reply = kerneld_compat::request::ReplyTo { id: 5000, layout, pid: 77 };
+        let reply = kerneld_protocol::request::ReplyTo { id: 5000, layout, pid: 77 };
         let queue = daemon.queue();
         queue.send(vector.mtype, &reply.answer(5000, name)).unwrap();
-        let mut buffer = kerneld_compat::queue::Buffer::default();
-        queue.receive(kerneld_compat::queue::Select::Exactly(5000), &mut buffer).unwrap();
+        let mut buffer = kerneld_protocol::queue::Buffer::default();
+        queue.receive(kerneld_protocol::queue::Select::Exactly(5000), &mut buffer).unwrap();
         let hex: String = buffer.mtext().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(Some(&hex), vector.answer_hex.as_ref(), "{layout} {}", vector.request_text);
     }
@@ -75,11 +75,11 @@ fn answers_to_modules_and_unknown_numbers_are_the_recorded_bytes() {
 fn flush_spares_requests_and_answers_that_somebody_waits_for() {
     let daemon = Daemon::start(&[]);
     let queue = daemon.queue();
-    let reply = kerneld_compat::request::ReplyTo { id: 6000, layout: Layout::Lp64New, pid: 1 };
+    let reply = kerneld_protocol::request::ReplyTo { id: 6000, layout: Layout::Lp64New, pid: 1 };
     queue.send(2, &reply.answer(6000, b"ppp")).unwrap();
     crate::support::wait_for("the answer to lie there", || queue.stat().unwrap().messages == 1);
     queue.send(700, b"foreign").unwrap();
     assert!(daemon.kdstat("flush").starts_with("flushed 1 entries\nVersion "));
-    let mut buffer = kerneld_compat::queue::Buffer::default();
-    assert!(queue.try_receive(kerneld_compat::queue::Select::Exactly(6000), &mut buffer).unwrap());
+    let mut buffer = kerneld_protocol::queue::Buffer::default();
+    assert!(queue.try_receive(kerneld_protocol::queue::Select::Exactly(6000), &mut buffer).unwrap());
 }

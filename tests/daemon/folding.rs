@@ -1,8 +1,8 @@
 //! Equal requests share a helper; unequal ones run side by side, up to kmod's limit.
 
 use crate::support::{Daemon, PATIENCE, wait_for};
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 use std::thread;
 
 #[test]

@@ -1,8 +1,8 @@
 //! Whatever is thrown at the queue, the daemon goes on, and nothing is run that was not asked for.
 
 use crate::support::Daemon;
-use kerneld_compat::queue::{CAPACITY, Queue};
-use kerneld_compat::request::Command;
+use kerneld_protocol::queue::{CAPACITY, Queue};
+use kerneld_protocol::request::Command;
 use nix::errno::Errno;
 
 /// A small generator of its own, so that a failure can be repeated from the seed it prints.
@@ -34,9 +34,9 @@ fn throw(queue: &Queue, mtype: i64, mut mtext: Vec<u8>) {
 }
 
 fn drain(queue: &Queue) {
-    let mut buffer = kerneld_compat::queue::Buffer::default();
+    let mut buffer = kerneld_protocol::queue::Buffer::default();
     for _ in 0..64 {
-        let any = kerneld_compat::queue::Select::UpTo(i64::MAX);
+        let any = kerneld_protocol::queue::Select::UpTo(i64::MAX);
         if queue.try_receive(any, &mut buffer) != Ok(true) {
             return;
         }
@@ -75,7 +75,7 @@ fn every_length_and_every_type_of_noise_runs_nothing_and_stops_nothing() {
 fn an_answer_that_would_be_taken_for_a_request_is_not_sent() {
     let daemon = Daemon::start(&[]);
     let reply =
-        kerneld_compat::request::ReplyTo { id: 2, layout: kerneld_compat::wire::Layout::Lp64Old, pid: 0 };
+        kerneld_protocol::request::ReplyTo { id: 2, layout: kerneld_protocol::wire::Layout::Lp64Old, pid: 0 };
     daemon.queue().send(2, &reply.answer(2, b"ppp")).unwrap();
     assert_eq!(daemon.status(Command::RequestModule, "exit7"), 7);
     assert_eq!(daemon.records().len(), 1);

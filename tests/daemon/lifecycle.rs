@@ -1,10 +1,10 @@
 //! Start, end, and what happens when a part of it dies.
 
 use crate::support::{Daemon, PATIENCE, comm, fresh_key, kerneld, program, wait_for};
-use kerneld_compat::client::{Client, Failure};
-use kerneld_compat::queue::Queue;
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::client::{Client, Failure};
+use kerneld_protocol::queue::Queue;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -72,7 +72,7 @@ fn the_queue_of_a_killed_daemon_is_taken_over() {
     first.process.kill().unwrap();
     first.process.wait().unwrap();
     wait_for("the intake to see that it is alone", || comm(intake) != "kerneld-intake");
-    let recorder = first.dir.path().join(kerneld::recorder::NAME);
+    let recorder = first.dir.path().join(kerneld::demo::recorder::NAME);
     let second =
         Daemon::start_in(TempDir::new().unwrap(), first.key, &["--modprobe", recorder.to_str().unwrap()]);
     assert_eq!(second.queue().id(), id);

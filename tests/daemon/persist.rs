@@ -1,10 +1,10 @@
 //! get_persist and set_persist through the real queue.
 
 use crate::support::{Daemon, PATIENCE, fresh_key, program};
-use kerneld_compat::client::Answer;
-use kerneld_compat::persist::{Change, Key};
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_persist::{Change, Key};
+use kerneld_protocol::client::Answer;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::Path;
@@ -120,7 +120,7 @@ fn changes_of_a_key_happen_in_their_order() {
 #[test]
 fn a_value_longer_than_a_message_is_refused_and_not_left_unanswered() {
     let daemon = started();
-    let store = kerneld_compat::persist::Store::new(daemon.dir.path().join("persist.gdbm"));
+    let store = kerneld_persist::Store::new(daemon.dir.path().join("persist.gdbm"));
     store.apply(&[Change::Set(key("long"), vec![1; 9000])]).unwrap();
     assert_eq!(ask(&daemon, Layout::Lp64New, GET, b"long\0").status, -libc::E2BIG);
 }

@@ -1,10 +1,10 @@
 //! Everything else that kerneld did: delayed releases, routes, the blanker, system commands.
 
 use crate::support::{Daemon, PATIENCE, wait_for};
-use kerneld_compat::client::Answer;
-use kerneld_compat::queue::{Buffer, Select};
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::client::Answer;
+use kerneld_protocol::queue::{Buffer, Select};
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -233,7 +233,7 @@ fn answers_that_nobody_fetches_are_taken_back() {
     let daemon = Daemon::start(&[]);
     let queue = daemon.queue();
     for id in 5000..5010 {
-        let reply = kerneld_compat::request::ReplyTo { id, layout: Layout::Lp64Old, pid: 0 };
+        let reply = kerneld_protocol::request::ReplyTo { id, layout: Layout::Lp64Old, pid: 0 };
         queue.send(2, &reply.answer(id, format!("exit{}", id - 5000).as_bytes())).unwrap();
     }
     wait_for("the helpers", || daemon.records().len() == 10);
@@ -272,7 +272,7 @@ fn after_a_crash_every_waiting_client_is_answered() {
     assert_eq!(later.join().unwrap().status, 6);
     let ran = argv(&first);
     assert_eq!(ran.iter().filter(|argv| *argv == "-q -- wait").count(), 2, "run again: {ran:?}");
-    let null = |record: &kerneld::recorder::Record| {
+    let null = |record: &kerneld::demo::recorder::Record| {
         record.fds.values().all(|target| target == Path::new("/dev/null"))
     };
     assert!(first.records().iter().all(null), "helpers of the very beginning too");

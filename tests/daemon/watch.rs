@@ -1,7 +1,7 @@
 //! What kdstat shows of a real daemon's journal.
 
 use crate::support::{Daemon, program};
-use kerneld_compat::request::Command;
+use kerneld_protocol::request::Command;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

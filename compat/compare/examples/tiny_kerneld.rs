@@ -1,8 +1,8 @@
 //! A small kerneld of the old kind, for tests of `--old PATH`: makes itself a daemon, asks `msgget`
 //! for the channel, and serves loads and releases, one after another.
 
-use kerneld_compat::queue::{Buffer, IPC_KERNELD_NEW, Queue, Select};
-use kerneld_compat::request::{Command, Request};
+use kerneld_protocol::queue::{Buffer, IPC_KERNELD_NEW, Queue, Select};
+use kerneld_protocol::request::{Command, Request};
 use nix::unistd::{ForkResult, fork, setsid};
 use std::process::{ExitCode, Stdio};
 

@@ -1,11 +1,13 @@
 //! The command line.
 #![forbid(unsafe_code)]
 
-use crate::output::{self, Format};
+use crate::bench;
 use crate::pattern::Pattern;
+use crate::scenario::{self, trace};
 use crate::subject::Subject;
-use crate::suite::Suite;
-use crate::{bench, differences, scenario, trace};
+use crate::verdict::differences;
+use crate::verdict::output::{self, Format};
+use crate::verdict::suite::Suite;
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};

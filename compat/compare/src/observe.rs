@@ -1,7 +1,7 @@
 //! What was seen of a subject while a scenario ran.
 #![forbid(unsafe_code)]
 
-use kerneld_compat::wire::{Layout, Message};
+use kerneld_protocol::wire::{Layout, Message};
 use std::collections::BTreeMap;
 
 /// A helper that was run.

@@ -1,7 +1,8 @@
 //! The parts that this program plays under other names, in processes of their own.
 #![forbid(unsafe_code)]
 
-use crate::{old, recorder};
+use crate::recorder;
+use crate::subject::old;
 use std::path::Path;
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! The documents keep up with what they document.
 
-use kerneld_compare::{differences, scenario};
+use kerneld_compare::scenario;
+use kerneld_compare::verdict::differences;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,11 @@
 //! The model of the old kerneld against the answers that the real one gave.
 
-use kerneld_compare::compare::compare;
-use kerneld_compare::{model_world, scenario};
-use kerneld_compat::wire::Message;
+use kerneld_compare::verdict::cells::compare;
+use kerneld_compare::{scenario, world};
+use kerneld_protocol::wire::Message;
 use std::path::Path;
 
-#[path = "../../tests/vectors/answers.rs"]
+#[path = "../../protocol/tests/vectors/answers.rs"]
 mod answers;
 
 use answers::{Recorded, recorded};
@@ -43,7 +43,7 @@ fn answer_of_the_model(vector: &Recorded) -> (String, String, String) {
         before(vector)
     );
     let scenario = scenario::parse(&text, Path::new("vector.toml")).unwrap();
-    let seen = model_world::run(&scenario).unwrap();
+    let seen = world::model::run(&scenario).unwrap();
     let cells = compare("vector", &seen, &seen, &[]);
     let cell = |what: &str| cells.iter().find(|cell| cell.what == what).unwrap().old.clone();
     let lines = cells.iter().filter(|cell| cell.what.starts_with("answer a line"));

@@ -1,9 +1,9 @@
 //! A journal, replayed.
 
 use assert_cmd::Command;
-use kerneld_compat::journal::{DEFAULT_LIMIT, Journal, Started};
-use kerneld_compat::request::{Command as Asked, ReplyTo};
-use kerneld_compat::wire::Layout;
+use kerneld_journal::{DEFAULT_LIMIT, Journal, Started};
+use kerneld_protocol::request::{Command as Asked, ReplyTo};
+use kerneld_protocol::wire::Layout;
 use std::path::Path;
 use std::time::Duration;
 

@@ -9,11 +9,11 @@ use std::ffi::{CStr, c_char, c_int};
 use std::panic::catch_unwind;
 use std::time::Duration;
 
-use kerneld_compat::client::{Answer, Client, Failure};
-use kerneld_compat::queue::{CAPACITY, DEFAULT_KEY};
-use kerneld_compat::request::Command;
-use kerneld_compat::tool::parse_key;
-use kerneld_compat::wire::Layout;
+use kerneld_protocol::client::{Answer, Client, Failure};
+use kerneld_protocol::defaults::parse_key;
+use kerneld_protocol::queue::{CAPACITY, DEFAULT_KEY};
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
 
 /// In `ret_size`: wait for the answer (`kerneld.h`: 0x80000000).
 pub const KERNELD_WAIT: c_int = c_int::MIN;

@@ -1,7 +1,7 @@
 //! What processes cost, as /proc tells.
 #![forbid(unsafe_code)]
 
-use crate::process;
+use crate::world::process;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 //! path of a client is one msgsnd and one msgrcv.
 #![forbid(unsafe_code)]
 
-use kerneld_compat::queue::{Buffer, Queue, Select};
-use kerneld_compat::wire::{Layout, Message};
+use kerneld_protocol::queue::{Buffer, Queue, Select};
+use kerneld_protocol::wire::{Layout, Message};
 use nix::errno::Errno;
 use std::path::PathBuf;
 use std::process::Command;

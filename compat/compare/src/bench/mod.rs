@@ -13,11 +13,11 @@ mod silence;
 
 pub use report::{Figures, Report, Row, text};
 
-use crate::live::Daemon;
-use crate::old::Old;
-use crate::ours::Ours;
 use crate::plan::Plan;
-use crate::stage::Stage;
+use crate::subject::old::Old;
+use crate::subject::ours::Ours;
+use crate::world::real::Daemon;
+use crate::world::stage::Stage;
 use cost::Processes;
 use load::{Caller, Limit, Load, Sample, Served};
 use std::fs;

@@ -3,8 +3,8 @@
 
 use super::{Expectation, FIRST_ID, Outgoing, Scenario, Step, TimedStep};
 use crate::plan::Plan;
-use kerneld_compat::request::Command;
-use kerneld_compat::wire::{Layout, Message};
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::{Layout, Message};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::path::Path;

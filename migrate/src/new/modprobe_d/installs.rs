@@ -178,6 +178,7 @@ impl Writer<'_> {
                 Today::Gone { why } | Today::Absent { why, .. } => {
                     Member::Missing(format!("{module} is {}", reason(&why)))
                 }
+                Today::External { why } => Member::Missing(format!("{module} is not of the kernel: {why}")),
                 Today::Unknown if !is_plain(module) => {
                     Member::Missing("that cannot be the name of a module".to_owned())
                 }

@@ -32,7 +32,11 @@ pub(super) struct Subject<'a> {
 
 /// Why a module is not there, as the end of a sentence that starts with its name.
 pub(super) fn reason(why: &str) -> String {
-    if why.starts_with("not in") { why.to_owned() } else { format!("gone: {why}") }
+    if why.starts_with("not in") || why.starts_with("always") {
+        why.to_owned()
+    } else {
+        format!("gone: {why}")
+    }
 }
 
 /// What goes into modprobe.d.

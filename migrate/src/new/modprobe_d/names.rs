@@ -65,6 +65,9 @@ impl Writer<'_> {
         from.sort_unstable();
         from.dedup();
         let note = requests::today(name).note;
+        if self.meaning.is_for_nobody(name, &resolved.chain) {
+            return self.left_out(lines, &note);
+        }
         match &resolved.end {
             End::Loop => self.refuse_for(
                 lines,
@@ -98,6 +101,10 @@ impl Writer<'_> {
         match modules::today_for(name, module, self.kernel) {
             Today::Gone { why } | Today::Absent { why, .. } => {
                 self.left_out(lines, &format!("{module} is {}", reason(&why)));
+            }
+            Today::External { why } => {
+                let why = format!("{module} is not part of the kernel: {why}");
+                self.refuse_for(lines, Kind::Unknown, &why);
             }
             Today::Unknown => self.unknown(subject),
             Today::Builtin { name: today } => self.builtin(subject, &today),

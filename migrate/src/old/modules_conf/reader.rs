@@ -215,8 +215,9 @@ impl<'a> Reader<'a> {
     }
 
     fn conditional(&mut self, line: LineId, directive: Directive, open: &mut Vec<Conditional>) {
+        let depth = open.len();
         match (directive, open.last_mut()) {
-            (Directive::If(condition), _) if open.len() < DEEPEST => {
+            (Directive::If(condition), _) if depth < DEEPEST => {
                 let (taken, branch) = self.decide(line, &condition);
                 open.push(Conditional { line, taken, branch });
             }

@@ -1,0 +1,172 @@
+//! Scenarios: who asks what when, how helpers behave, in a text file (TOML) that a person can write.
+//!
+//! ```toml
+//! about = "Two clients ask for one module: one helper, whose exit code both get"
+//!
+//! [[helper]]
+//! text = "ppp"
+//! time = 1
+//! exit = 7
+//!
+//! [[step]]
+//! ask = "a"                    # the client's name
+//! command = "request_module"   # or a number
+//! text = "ppp"
+//!
+//! [[step]]
+//! at = 0.3                     # seconds since the start; without it: right after the step before
+//! ask = "b"
+//! command = "request_module"
+//! text = "ppp"
+//! layout = "ilp32-old"
+//! ```
+#![forbid(unsafe_code)]
+
+mod reader;
+pub mod trace;
+
+pub use reader::parse;
+
+use crate::pattern::Pattern;
+use crate::plan::Plan;
+use kerneld_protocol::wire::Layout;
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Ids that clients ask their answers under, counted from here as the kernel did (`KERNELD_MINSEQ`, `kerneld.h`).
+pub const FIRST_ID: i64 = 0x7fff_0001;
+
+/// A scenario, checked.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file's name without `.toml`.
+    pub name: String,
+    /// What it shows.
+    pub about: String,
+    /// The daemon's words: `keep`, `delay=1`…
+    pub words: Vec<String>,
+    /// `kerneld.toml` for the new daemon, `{dir}` standing for the folder of the recorded helpers.
+    pub config: String,
+    /// How helpers behave.
+    pub plan: Plan,
+    /// Which helpers there are at the start: `modprobe` unless said otherwise.
+    pub programs: Vec<String>,
+    /// What happens, in order.
+    pub steps: Vec<TimedStep>,
+    /// Milliseconds to go on watching after the last step, even when nobody waits.
+    pub watch: u64,
+    /// Milliseconds after the last step, or in a `wait`, when an answer counts as never coming.
+    pub limit: u64,
+    /// What must be seen, on either side.
+    pub expect: Vec<Expectation>,
+}
+
+impl Scenario {
+    /// Whether the order of helpers is left to chance somewhere.
+    pub fn has_burst(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.step, Step::Ask { burst: true, .. }))
+    }
+}
+
+/// A step and when it is taken.
+#[derive(Clone, Debug)]
+pub struct TimedStep {
+    /// Milliseconds since the start; `None`: right after the step before.
+    pub at: Option<u64>,
+    /// What is done.
+    pub step: Step,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Clients send a request each and wait for its answer. In a burst: without waiting until one
+    /// was read before the next is sent, so that their order is left to chance.
+    Ask {
+        /// The clients and their messages.
+        clients: Vec<(String, Outgoing)>,
+        /// Whether it is a burst.
+        burst: bool,
+    },
+    /// Messages that no client waits for.
+    Send(Vec<Outgoing>),
+    /// Messages of a type that nobody serves, until the queue is full.
+    Fill {
+        /// Their type.
+        mtype: i64,
+    },
+    /// Nothing, until this client has its answer or the limit is over.
+    Wait(String),
+    /// The client is killed while it waits: it never fetches its answer.
+    Kill(String),
+    /// A signal to the daemon.
+    Signal(Signal),
+    /// The daemon is started (again).
+    Start,
+    /// A helper's file appears.
+    Install(String),
+    /// A helper's file goes.
+    Remove(String),
+    /// Nothing but time passing.
+    Pass,
+}
+
+/// A message as it goes onto the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The command.
+    pub mtype: i64,
+    /// Header and text.
+    pub mtext: Vec<u8>,
+    /// The type its answer will have; 0 for none.
+    pub id: i64,
+    /// Its layout, which the answer has to keep.
+    pub layout: Layout,
+}
+
+/// What must be seen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// On which side; both if not said.
+    pub side: Option<Side>,
+    /// Which cell of the comparison: `answer a status`…
+    pub what: String,
+    /// What it holds.
+    pub is: Pattern,
+}
+
+/// One of the two that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// What `--old` names.
+    Old,
+    /// What `--new` names.
+    New,
+}
+
+/// Reads a scenario file, or every `*.toml` of a folder, sorted by name.
+///
+/// # Errors
+/// As [`parse`]; or when a file cannot be read, or the folder holds none.
+pub fn load(path: &Path) -> Result<Vec<Scenario>, String> {
+    let read = |file: &Path| {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("cannot read the scenario {}: {error}", file.display()))?;
+        parse(&text, file)
+    };
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
+    }
+    let entries =
+        std::fs::read_dir(path).map_err(|error| format!("cannot list {}: {error}", path.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{} holds no scenario (*.toml)", path.display()));
+    }
+    files.iter().map(|file| read(file)).collect()
+}

@@ -1,0 +1,143 @@
+//! A world of real time, a real queue and real helpers around a running daemon.
+#![forbid(unsafe_code)]
+
+use crate::world::stage::Stage;
+use crate::world::{Remains, Sent, World};
+use kerneld_protocol::queue::{Buffer, Queue, Select};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How often answers are looked for.
+const POLL: Duration = Duration::from_millis(4);
+
+/// How long a daemon may take to read a message that it is going to read.
+const SETTLE: Duration = Duration::from_millis(150);
+
+/// How long a helper may take to begin.
+const START: Duration = Duration::from_millis(80);
+
+/// A daemon that can be started, signalled, and ended.
+pub trait Daemon {
+    /// Starts it; the queue that it serves.
+    ///
+    /// # Errors
+    /// A sentence that holds what it said itself.
+    fn start(&mut self, stage: &Stage) -> Result<Queue, String>;
+    /// Signals it.
+    ///
+    /// # Errors
+    /// A sentence.
+    fn signal(&mut self, signal: Signal) -> Result<(), String>;
+    /// Its pid, while it runs.
+    fn pid(&self) -> Option<u32>;
+    /// Whether it has ended.
+    fn ended(&mut self) -> bool;
+    /// Ends it and all that it started, and removes its queue.
+    fn clean_up(&mut self);
+}
+
+/// The world.
+pub struct Live<D: Daemon> {
+    stage: Stage,
+    daemon: D,
+    queue: Queue,
+    buffer: Buffer,
+    /// Whether it is stopped, so that it reads nothing.
+    stopped: bool,
+}
+
+impl<D: Daemon> Live<D> {
+    /// A world on a stage, its daemon started.
+    ///
+    /// # Errors
+    /// A sentence: the daemon did not start.
+    pub fn new(mut stage: Stage, mut daemon: D) -> Result<Self, String> {
+        let started = daemon.start(&stage);
+        if started.is_err() {
+            daemon.clean_up();
+        }
+        stage.start_clock();
+        Ok(Live { stage, daemon, queue: started?, buffer: Buffer::default(), stopped: false })
+    }
+
+    fn waiting(&self) -> u64 {
+        self.queue.stat().map_or(0, |stat| stat.messages)
+    }
+}
+
+impl<D: Daemon> Drop for Live<D> {
+    fn drop(&mut self) {
+        self.daemon.clean_up();
+        self.stage.end_helpers();
+    }
+}
+
+impl<D: Daemon> World for Live<D> {
+    fn now(&self) -> u64 {
+        self.stage.now()
+    }
+
+    fn pass(&mut self, until: u64) {
+        sleep(POLL.min(Duration::from_millis(until.saturating_sub(self.now()))));
+    }
+
+    fn send(&mut self, mtype: i64, mtext: &[u8]) -> Result<Sent, String> {
+        match self.queue.send(mtype, mtext) {
+            Ok(()) => Ok(Sent::Done),
+            Err(Errno::EAGAIN | Errno::EIDRM | Errno::EINVAL) => Ok(Sent::NotYet),
+            Err(errno) => Err(format!("cannot send a message of type {mtype}: {}", errno.desc())),
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.stopped {
+            return;
+        }
+        let (start, before) = (Instant::now(), self.waiting());
+        while start.elapsed() < SETTLE && before > 0 && self.waiting() >= before {
+            sleep(Duration::from_millis(1));
+        }
+        // It has read the message; now its helper may begin, so that the order of helpers is that of steps.
+        let (start, before) = (Instant::now(), self.stage.started());
+        while start.elapsed() < START && self.stage.started() == before {
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn fetch(&mut self, mtype: i64) -> Option<Vec<u8>> {
+        let found = self.queue.try_receive(Select::Exactly(mtype), &mut self.buffer);
+        (found == Ok(true)).then(|| self.buffer.mtext().to_vec())
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), String> {
+        self.stopped = signal == Signal::SIGSTOP || self.stopped && signal != Signal::SIGCONT;
+        self.daemon.signal(signal)
+    }
+
+    fn ended(&mut self) -> bool {
+        self.daemon.ended()
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        self.queue = self.daemon.start(&self.stage)?;
+        Ok(())
+    }
+
+    fn place(&mut self, program: &str, there: bool) -> Result<(), String> {
+        self.stage.place(program, there)
+    }
+
+    fn quiet(&self) -> bool {
+        self.stage.quiet()
+    }
+
+    fn finish(&mut self) -> Result<Remains, String> {
+        let mut messages = Vec::new();
+        while self.queue.try_receive(Select::Any, &mut self.buffer) == Ok(true) {
+            messages.push((self.buffer.mtype(), self.buffer.mtext().to_vec()));
+        }
+        Ok(Remains { runs: self.stage.runs()?, messages })
+    }
+}

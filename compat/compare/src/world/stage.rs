@@ -1,0 +1,183 @@
+//! A folder of its own for each run of a daemon: the recorded helpers, what they recorded, the
+//! daemon's state and log.
+#![forbid(unsafe_code)]
+
+use crate::observe::Run;
+use crate::plan::Plan;
+use crate::recorder::{Event, LOG, PLAN, RECORDER, now_ns};
+use crate::world::process::alive;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Held while a file that will be executed is open for writing, and while a process is started: a
+/// child that inherits such a file between fork and exec makes running it fail with ETXTBSY.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// The folder. Removed when dropped.
+#[derive(Debug)]
+pub struct Stage {
+    dir: tempfile::TempDir,
+    start_ns: u64,
+}
+
+impl Stage {
+    /// Makes the folder with helpers of these names.
+    ///
+    /// # Errors
+    /// A sentence: the file system refuses.
+    pub fn new(plan: &Plan, programs: &[String]) -> Result<Self, String> {
+        let failed =
+            |error: std::io::Error| format!("cannot make a folder for the recorded helpers: {error}");
+        let dir = tempfile::Builder::new().prefix("kerneld-compare-").tempdir().map_err(failed)?;
+        let stage = Stage { dir, start_ns: now_ns() };
+        let exe = std::env::current_exe().map_err(failed)?;
+        symlink(exe, stage.path(RECORDER)).map_err(failed)?;
+        fs::create_dir(stage.sbin()).map_err(failed)?;
+        let plan = serde_json::to_string(plan).map_err(|error| failed(error.into()))?;
+        fs::write(stage.path(PLAN), plan).map_err(failed)?;
+        for program in programs {
+            stage.place(program, true)?;
+        }
+        Ok(stage)
+    }
+
+    /// A file in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The folder of the recorded helpers.
+    pub fn sbin(&self) -> PathBuf {
+        self.path("sbin")
+    }
+
+    /// Makes a helper appear or go: a file whose interpreter is the recorder.
+    ///
+    /// # Errors
+    /// A sentence: the file system refuses.
+    pub fn place(&self, program: &str, there: bool) -> Result<(), String> {
+        let path = self.sbin().join(program);
+        let done = if there {
+            let script = format!("#!{} {}\n", self.path(RECORDER).display(), self.dir().display());
+            let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+            fs::write(&path, script)
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+        } else {
+            fs::remove_file(&path)
+        };
+        done.map_err(|error| format!("cannot place the helper {}: {error}", path.display()))
+    }
+
+    /// Starts the clock that times are told by.
+    pub fn start_clock(&mut self) {
+        self.start_ns = now_ns();
+    }
+
+    /// Milliseconds since the clock was started.
+    pub fn now(&self) -> u64 {
+        self.since_start(now_ns())
+    }
+
+    fn since_start(&self, ns: u64) -> u64 {
+        ns.saturating_sub(self.start_ns) / 1_000_000
+    }
+
+    fn events(&self) -> Result<Vec<Event>, String> {
+        let text = fs::read_to_string(self.path(LOG)).unwrap_or_default();
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        lines
+            .map(|line| serde_json::from_str(line).map_err(|error| format!("the record of helpers: {error}")))
+            .collect()
+    }
+
+    /// The helpers that ran, or run.
+    ///
+    /// # Errors
+    /// A sentence: the record cannot be read.
+    pub fn runs(&self) -> Result<Vec<Run>, String> {
+        let mut runs: Vec<(u32, Run)> = Vec::new();
+        for event in self.events()? {
+            match event {
+                Event::Start { pid, ns, program, args, env } => {
+                    let start = self.since_start(ns);
+                    runs.push((pid, Run { program, args, env, start, end: None }));
+                }
+                Event::End { pid, ns } => {
+                    let end = self.since_start(ns);
+                    let run = runs.iter_mut().rev().find(|(of, run)| *of == pid && run.end.is_none());
+                    run.into_iter().for_each(|(_, run)| run.end = Some(end));
+                }
+            }
+        }
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// How many helpers have been started.
+    pub fn started(&self) -> usize {
+        let events = self.events().unwrap_or_default();
+        events.iter().filter(|event| matches!(event, Event::Start { .. })).count()
+    }
+
+    /// Whether no helper runs.
+    pub fn quiet(&self) -> bool {
+        let mut running = BTreeMap::new();
+        for event in self.events().unwrap_or_default() {
+            match event {
+                Event::Start { pid, .. } => running.insert(pid, ()),
+                Event::End { pid, .. } => running.remove(&pid),
+            };
+        }
+        !running.keys().any(|pid| alive(*pid))
+    }
+
+    /// Ends helpers that still run.
+    pub fn end_helpers(&self) {
+        for event in self.events().unwrap_or_default() {
+            if let Event::Start { pid, .. } = event
+                && runs_from(pid, self.dir())
+            {
+                let _ = kill(Pid::from_raw(pid as i32), nix::sys::signal::SIGKILL);
+            }
+        }
+    }
+}
+
+/// Whether that pid is still a helper of this folder.
+fn runs_from(pid: u32, dir: &Path) -> bool {
+    let recorder = dir.join(RECORDER).into_os_string().into_encoded_bytes();
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.starts_with(&recorder))
+}
+
+/// Starts a process, not while a helper's file is being written.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// The environment that every daemon under observation is started with: one variable that a helper
+/// only has if the daemon hands its own environment down.
+pub fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("PATH", "/sbin:/usr/sbin:/bin:/usr/bin"), ("STARTED_WITH", "this")].into_iter()
+}
+
+/// A key that no other queue here has: from the pid and a count.
+pub fn fresh_key() -> i32 {
+    static NEXT: AtomicI32 = AtomicI32::new(0);
+    let pid = std::process::id() as i32 & 0x3f_ffff;
+    0x2000_0000 | pid << 7 | NEXT.fetch_add(1, Ordering::Relaxed) & 0x7f
+}

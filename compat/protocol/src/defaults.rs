@@ -1,0 +1,46 @@
+//! Where the queue and the daemon's state are unless told otherwise.
+#![forbid(unsafe_code)]
+
+use nix::unistd::Uid;
+use std::path::{Path, PathBuf};
+
+/// Reads a queue's key: decimal, or hexadecimal after `0x` (up to 0xffffffff).
+///
+/// # Errors
+/// A sentence, for a text that is neither.
+pub fn parse_key(text: &str) -> Result<i32, String> {
+    let key = match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok().map(u32::cast_signed),
+        None => text.parse().ok(),
+    };
+    match key {
+        Some(0) => Err("key 0 is IPC_PRIVATE: nobody else could open that queue".to_owned()),
+        Some(key) => Ok(key),
+        None => Err(format!("{text:?} is no key: give a number like 1802861166 or 0x6b65726e")),
+    }
+}
+
+/// Where the daemon keeps its state unless told otherwise: `/run/kerneld` for root, else a folder of
+/// the user's own.
+pub fn default_state_dir() -> PathBuf {
+    if Uid::effective().is_root() {
+        return PathBuf::from("/run/kerneld");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) => Path::new(&dir).join("kerneld"),
+        None => std::env::temp_dir().join(format!("kerneld-{}", Uid::effective())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_decimal_or_hexadecimal() {
+        assert_eq!(parse_key("0x6b65726e"), Ok(0x6b65_726e));
+        assert_eq!(parse_key("0xffffffff"), Ok(-1));
+        assert_eq!(parse_key("-5"), Ok(-5));
+        assert!(parse_key("0").is_err() && parse_key("kern").is_err());
+    }
+}

@@ -1,0 +1,15 @@
+//! What kerneld (Linux 1.3.57-2.1.89) spoke.
+//!
+//! * [`wire`]: the four layouts of a message, pure;
+//! * [`request`]: the commands and their texts, typed;
+//! * [`queue`]: the SysV message queue, the only place here that makes its system calls;
+//! * [`sender`]: which process sent a request;
+//! * [`client`]: what the 2.0 kernel's `kerneld_send` did, for programs of today;
+//! * [`defaults`]: where the queue and the daemon's state are unless told otherwise.
+
+pub mod client;
+pub mod defaults;
+pub mod queue;
+pub mod request;
+pub mod sender;
+pub mod wire;

@@ -1,0 +1,98 @@
+//! `kdstat`: shows and sets kerneld's state, as modutils' program of that name did, and shows its journal.
+#![forbid(unsafe_code)]
+
+mod requests;
+mod senders;
+mod state;
+mod watch;
+
+use clap::{Args, Parser, Subcommand};
+use kerneld_protocol::defaults::default_state_dir;
+use kerneld_tools::tool::{Connection, failed};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Shows kerneld's state, after acting on the words given; or what its journal says.
+///
+/// Exit status: 0; 125 when no kerneld serves the queue, 124 when no answer came within --timeout, 1
+/// when the journal cannot be read or the answer not understood.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    show: Option<Show>,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print the state as JSON
+    #[arg(long)]
+    json: bool,
+    /// debug, nodebug, keep, nokeep, delay=SECONDS, flush
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Show {
+    /// Show requests as they are answered: when, status, milliseconds, who sent what, what ran
+    Watch {
+        #[command(flatten)]
+        journal: JournalArgs,
+        /// Begin with those that the journal still holds
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show who sent which requests, how often, and when last
+    Senders {
+        #[command(flatten)]
+        journal: JournalArgs,
+    },
+}
+
+/// Which journal, and how to show it.
+#[derive(Args)]
+struct JournalArgs {
+    /// The daemon's state directory [default: /run/kerneld for root]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl JournalArgs {
+    fn dir(&self) -> PathBuf {
+        self.state_dir.clone().unwrap_or_else(default_state_dir)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.show {
+        Some(Show::Watch { journal, all }) => watch::watch(&journal.dir(), all, journal.json),
+        Some(Show::Senders { journal }) => senders::show(&journal.dir(), journal.json),
+        None => match state::ask(&cli.connection, &cli.words) {
+            Ok(text) => state::show(&text, cli.json),
+            Err(failure) => return failed("kdstat", failure),
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("kdstat: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to standard output; false when the reader has gone away, having seen enough.
+fn print(bytes: &[u8]) -> bool {
+    use std::io::Write;
+    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+}
+
+/// Writes a value as a line of JSON; as [`print`].
+fn print_json(value: &impl serde::Serialize) -> Result<bool, String> {
+    let line = serde_json::to_string(value).map_err(|error| format!("cannot write JSON: {error}"))?;
+    Ok(print(format!("{line}\n").as_bytes()))
+}
