@@ -4,8 +4,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kerneld_migrate::module_index::Kernel;
 use kerneld_kmod::underscored;
+use kerneld_migrate::module_index::Kernel;
 use kerneld_migrate::names::modules::{Today, today};
 
 const TABLE: &str = include_str!("../data/modules-then-and-now.tsv");
