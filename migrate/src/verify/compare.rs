@@ -49,10 +49,8 @@ fn compare(plan: &Plan, kernel: &Kernel, judge: &Judge, name: &str) -> Result<Ve
         End::Loop => "(a loop)".to_owned(),
     };
     let expected = expected(plan, kernel, name);
-    let forms = match (&expected, resolved.chain.is_empty()) {
-        // a module by its own name
-        (Expected::Module(Load { today, .. }), true) if kernel.has_module(name) => vec![today.clone()],
-        (Expected::Module(Load { today, .. }), true) => vec![today.clone(), name.to_owned()],
+    let forms = match &expected {
+        Expected::Module(Load { today, .. }) if resolved.chain.is_empty() => own_forms(plan, name, today),
         _ => plan.meaning.forms(name),
     };
     forms
@@ -64,6 +62,14 @@ fn compare(plan: &Plan, kernel: &Kernel, judge: &Judge, name: &str) -> Result<Ve
             Ok(Row { name: name.to_owned(), then: expected.then(&old), request, now, verdict, why })
         })
         .collect()
+}
+
+/// The names by which a module itself is asked for: its own of today, and its old one where the new files have it.
+fn own_forms(plan: &Plan, name: &str, today: &str) -> Vec<String> {
+    let alias = format!("alias {name} ");
+    let mut lines = plan.files.iter().flat_map(|file| &file.lines);
+    let has_alias = lines.any(|line| line.text.starts_with(&alias));
+    [today].into_iter().chain(has_alias.then_some(name)).map(str::to_owned).collect()
 }
 
 /// Names in modules-load.d must be loadable.

@@ -5,12 +5,13 @@ use kerneld_kmod::underscored;
 use std::collections::BTreeMap;
 
 use super::lines::{OFF, Subject, Writer, reason};
+use super::words::{self, Owner};
 use crate::account::{Kind, LineId, Question};
 use crate::names::modules::{self, Today};
 use crate::names::{is_plain, requests};
 use crate::new::output::OutputLine;
 use crate::old::bytes::for_display;
-use crate::old::modules_conf::End;
+use crate::old::modules_conf::{End, Given};
 
 impl Writer<'_> {
     /// Writes everything that the meaning says.
@@ -148,7 +149,7 @@ impl Writer<'_> {
         let words = self.meaning.alias_options(chain);
         for form in self.meaning.forms(name) {
             let key = if self.alias(&form, today, from) { form.as_str() } else { today };
-            self.options_line(key, module, words.clone(), true);
+            self.options_line(key, (module, today), words.clone(), true);
         }
     }
 
@@ -161,16 +162,10 @@ impl Writer<'_> {
                 self.alias(&form, today, from);
             }
         }
-        let mut given: BTreeMap<LineId, String> = BTreeMap::new();
-        for word in self.meaning.options.get(name).into_iter().flat_map(|options| &options.words) {
-            let text = given.entry(word.line).or_default();
-            text.push_str(&format!(" {}.{}", underscored(today), word.text));
-        }
+        let given = self.command_line(name, (module, today));
         for line in lines {
-            if let Some(words) = given.get(line) {
-                let why =
-                    format!("{today} is built into the kernel, whose command line takes this as{words}");
-                self.left_out(&[*line], &why);
+            if let Some(why) = given.get(line) {
+                self.left_out(&[*line], why);
             } else if acts {
                 let why = format!(
                     "{today} is built into the kernel and never loaded: run this from a start-up script"
@@ -184,6 +179,33 @@ impl Writer<'_> {
         }
     }
 
+    /// What becomes of the options of a name whose module is built in, line by line: the kernel's command line
+    /// takes those that exist.
+    fn command_line(&mut self, name: &str, (old, today): (&str, &str)) -> BTreeMap<LineId, String> {
+        let given: Vec<Given> =
+            self.meaning.options.get(name).into_iter().flat_map(|options| options.words.clone()).collect();
+        let mut reasons: BTreeMap<LineId, String> = BTreeMap::new();
+        let mut add = |line: LineId, why: &str| {
+            let text = reasons.entry(line).or_default();
+            text.push_str(if text.is_empty() { "" } else { "; " });
+            text.push_str(why);
+        };
+        let words = words::today(Owner { old, today, kernel: self.kernel }, given);
+        for word in &words.own {
+            let parameter = format!("{}.{}", underscored(today), word.text);
+            let why =
+                format!("{today} is built into the kernel, whose command line takes this as {parameter}");
+            add(word.line, &why);
+        }
+        words.gone.iter().for_each(|(word, why)| add(word.line, why));
+        words.refused.iter().for_each(|(word, question)| add(word.line, &question.why));
+        words
+            .moved
+            .iter()
+            .for_each(|(module, word)| add(word.line, &format!("`{}` belongs to {module}", word.text)));
+        reasons
+    }
+
     /// A module's own options, commands, above and below.
     fn module(&mut self, name: &str, today: &str, lines: &[LineId]) {
         let other = self.owners.insert(underscored(today), name.to_owned());
@@ -191,12 +213,14 @@ impl Writer<'_> {
             let why = format!("{other} and {name} are both {today} today: write one set of commands for it");
             return self.refuse_for(lines, Kind::Clash, &why);
         }
-        if !self.is_module(name) {
+        self.other_names(name, &[name.to_owned()]);
+        let before = self.out.module_options.len();
+        self.options_line(today, (name, today), self.meaning.module_options(name), false);
+        // programs that load it by its old name are to find it as it was set up
+        let is_set_up = self.has_actions(name) || self.out.module_options.len() > before;
+        if is_set_up && !self.is_module(name) {
             self.alias(name, today, lines);
         }
-        self.other_names(name, &[name.to_owned()]);
-        let words = self.meaning.module_options(name);
-        self.options_line(today, name, words, false);
         self.load_commands(name, today);
         self.remove_commands(name, today, &[name.to_owned()]);
     }

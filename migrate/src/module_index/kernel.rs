@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use kerneld_kmod::{module_of_file, underscored};
 
+use super::modinfo::Parameters;
 use crate::error::{Error, Result};
 use crate::root::Root;
 
@@ -21,6 +23,7 @@ pub struct Kernel {
     softdeps: HashMap<String, String>,
     root: Root,
     folder: String,
+    parameters: Mutex<HashMap<String, Option<Arc<Parameters>>>>,
 }
 
 impl Kernel {
@@ -40,6 +43,7 @@ impl Kernel {
             softdeps: HashMap::new(),
             root: opened,
             folder,
+            parameters: Mutex::default(),
         };
         kernel.modules = modules(&kernel.text("modules.dep")?);
         kernel.builtin = kernel.text("modules.builtin")?.lines().filter_map(module_of_file).collect();
@@ -55,6 +59,32 @@ impl Kernel {
 
     fn text(&self, name: &str) -> Result<String> {
         Ok(String::from_utf8_lossy(&self.bytes(name)?).into_owned())
+    }
+
+    /// The parameters that a module takes, loadable or built in; `None` when its file cannot be read.
+    pub(crate) fn parameters(&self, module: &str) -> Option<Arc<Parameters>> {
+        let name = underscored(module);
+        let known = |all: &mut HashMap<String, Option<Arc<Parameters>>>| all.get(&name).cloned();
+        if let Some(known) = known(&mut self.parameters.lock().expect("no thread panics while it holds this"))
+        {
+            return known;
+        }
+        let read = self.read_parameters(&name).map(Arc::new);
+        let mut all = self.parameters.lock().expect("no thread panics while it holds this");
+        all.entry(name).or_insert(read).clone()
+    }
+
+    fn read_parameters(&self, name: &str) -> Option<Parameters> {
+        match self.modules.get(name) {
+            Some(path) => {
+                let bytes = self.root.read_module(&format!("{}/{path}", self.folder)).ok()?;
+                Parameters::of_file(path, &bytes).ok()
+            }
+            None => {
+                let records = self.bytes("modules.builtin.modinfo").ok().filter(|bytes| !bytes.is_empty())?;
+                self.is_builtin(name).then(|| Parameters::of_builtin(name, &records))
+            }
+        }
     }
 
     /// Whether it is a loadable module of this kernel.

@@ -1,0 +1,7 @@
+//! A target kernel's own facts: which modules it has, which aliases, which parameters.
+
+mod kernel;
+mod modinfo;
+
+pub use kernel::Kernel;
+pub(crate) use modinfo::Suits;
