@@ -1,11 +1,14 @@
-//! kdstat's words and the text that answers them (modutils 2.4 `kdstat.8`, `kerneld.c`). Pure.
+//! kdstat's words, what they switch, and the text that answers them (modutils 2.4 `kdstat.8`, `kerneld.c`).
 #![forbid(unsafe_code)]
 
-use crate::executor::delays::{Delayed, Delays};
-use crate::executor::jobs::{Job, Jobs};
+use super::delays::{Delayed, Delays};
+use super::jobs::{Job, Jobs};
 use kerneld_protocol::queue::CAPACITY;
 use kerneld_protocol::request::Command;
+use log::{LevelFilter, debug};
 use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What kdstat's words set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +57,61 @@ impl Switches {
         true
     }
 
+    /// The time between two sweeps of idle modules; `None` for no sweeps.
+    pub(crate) fn sweep_interval(&self) -> Option<Duration> {
+        (self.delay > 0 && !self.keep).then(|| self.release_delay())
+    }
+
+    /// The time that a delayed release waits.
+    pub(crate) fn release_delay(&self) -> Duration {
+        Duration::from_secs(self.delay.into())
+    }
+
+    /// `debug` logs each step; otherwise what an admin should know.
+    fn set_log_level(&self) {
+        log::set_max_level(if self.debug { LevelFilter::Debug } else { LevelFilter::Info });
+    }
+
     fn set_delay(&mut self, word: &str) -> bool {
         let seconds = word.strip_prefix("delay=").map(atoi);
         let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
         self.delay = seconds.unwrap_or(self.delay);
         seconds.is_some()
+    }
+}
+
+/// Keeps the switches, and acts on kdstat's words.
+#[derive(Debug)]
+pub(crate) struct StatusDesk(Mutex<Switches>);
+
+impl StatusDesk {
+    /// Begins with these switches, which also say what is logged from now on.
+    pub(crate) fn new(switches: Switches) -> Self {
+        switches.set_log_level();
+        StatusDesk(Mutex::new(switches))
+    }
+
+    /// The switches as they are now.
+    pub(crate) fn switches(&self) -> Switches {
+        *self.lock()
+    }
+
+    /// Acts on kdstat's words; how often they ask to flush the queue, which is not done here.
+    pub(crate) fn act_on(&self, words: &str) -> usize {
+        let (mut switches, mut flushes) = (self.lock(), 0);
+        for word in words.split_whitespace() {
+            if word == "flush" {
+                flushes += 1;
+            } else if !switches.set(word) {
+                debug!("ignored {word:?}, which is not one of kdstat's words");
+            }
+        }
+        switches.set_log_level();
+        flushes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Switches> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,16 +131,16 @@ pub fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: 
     let mut lines = jobs.newest_first().map(job_line).chain(delays.latest_first().map(delayed_line));
     let first = lines.next();
     text.push_str(if first.is_some() { "job queue:\n" } else { "no jobs waiting\n" });
-    let mut left_out = 0;
-    for line in first.into_iter().chain(lines) {
-        if text.len() + line.len() < MAX_TEXT {
-            text.push_str(&line);
-        } else {
-            left_out += 1;
+    let mut lines = first.into_iter().chain(lines);
+    let cut = lines.find(|line| {
+        let fits = text.len() + line.len() < MAX_TEXT;
+        if fits {
+            text.push_str(line);
         }
-    }
-    if left_out > 0 {
-        let _ = writeln!(text, "and {left_out} more");
+        !fits
+    });
+    if cut.is_some() {
+        let _ = writeln!(text, "and {} more", 1 + lines.count());
     }
     text
 }
@@ -121,6 +174,16 @@ pub fn atoi(text: &str) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_switch_and_ask_to_flush() {
+        let desk = StatusDesk::new(Switches::default());
+        assert_eq!(desk.act_on("keep flush delay=5 nonsense flush"), 2);
+        assert_eq!(desk.switches(), Switches { delay: 5, keep: true, debug: false });
+        assert_eq!(desk.switches().sweep_interval(), None);
+        desk.act_on("nokeep");
+        assert_eq!(desk.switches().sweep_interval(), Some(Duration::from_secs(5)));
+    }
 
     #[test]
     fn words_of_the_command_line() {
