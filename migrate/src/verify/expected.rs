@@ -3,7 +3,7 @@
 use crate::account::Fate;
 use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
-use crate::new::modprobe_d::options;
+use crate::new::modprobe_d::words;
 use crate::old::modules_conf::{CommandKind, End, Given, ListKind};
 use crate::plan::Plan;
 
@@ -61,6 +61,9 @@ impl Expected {
 pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
     let meaning = &plan.meaning;
     let resolved = meaning.resolve(name);
+    if meaning.is_for_nobody(name, &resolved.chain) {
+        return Expected::Gone("a request that no kernel makes".to_owned());
+    }
     let mut names = resolved.chain.clone();
     let module = match &resolved.end {
         End::Module(module) => module,
@@ -86,7 +89,7 @@ pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
             let replaced = names.iter().any(|name| meaning.command_of(name, CommandKind::Install).is_some());
             Expected::Module(Load {
                 today,
-                options: options::today(module, words).own,
+                options: words::today(module, words).own,
                 commands,
                 replaced,
                 beside,
@@ -94,7 +97,7 @@ pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
         }
         Today::Builtin { name: today } => Expected::Module(Load { today, ..Load::default() }),
         Today::Gone { why } | Today::Absent { why, .. } => Expected::Gone(why),
-        Today::Unknown => Expected::Open,
+        Today::External { .. } | Today::Unknown => Expected::Open,
     }
 }
 
