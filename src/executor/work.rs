@@ -145,7 +145,11 @@ impl Work {
     /// [`Closed`].
     pub(crate) fn delay(&self, name: ModuleName, waiter: Waiter, due: Instant) -> Result<(), Closed> {
         let mut state = self.lock();
-        if state.closed { Err(Closed) } else { Ok(state.delays.add(name, waiter, due)) }
+        if state.closed {
+            return Err(Closed);
+        }
+        state.delays.add(name, waiter, due);
+        Ok(())
     }
 
     /// Takes out the releases of a module that wait for their time.
