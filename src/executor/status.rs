@@ -3,10 +3,10 @@
 
 use super::delays::{Delayed, Delays};
 use super::jobs::{Job, Jobs};
-use kerneld_protocol::queue::CAPACITY;
+use kerneld_protocol::kdstat;
+use kerneld_protocol::number::atoi;
 use kerneld_protocol::request::Command;
 use log::{LevelFilter, debug};
-use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -115,60 +115,34 @@ impl StatusDesk {
     }
 }
 
-/// The most that an answer's text may hold, whatever its header.
-const MAX_TEXT: usize = CAPACITY - 64;
-
-/// The answer to kdstat: state first, then a line a job, newest first; after those that have begun,
-/// the releases that wait for their time. A list too long for a message is cut, and says so.
+/// The answer to kdstat: jobs newest first; after those that have begun, the releases that wait for their time.
 pub fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: &Delays) -> String {
-    let mut text = flushed.map(|count| format!("flushed {count} entries\n")).unwrap_or_default();
-    let no = |set| if set { "" } else { "no" };
+    let begun = jobs.newest_first().map(job_line);
     let Switches { delay, keep, debug } = *switches;
-    let version = env!("CARGO_PKG_VERSION");
-    let pid = std::process::id();
-    let _ =
-        writeln!(text, "Version {version}, pid={pid}, delay={delay}, {}keep, {}debug", no(keep), no(debug));
-    let mut lines = jobs.newest_first().map(job_line).chain(delays.latest_first().map(delayed_line));
-    let first = lines.next();
-    text.push_str(if first.is_some() { "job queue:\n" } else { "no jobs waiting\n" });
-    let mut lines = first.into_iter().chain(lines);
-    let cut = lines.find(|line| {
-        let fits = text.len() + line.len() < MAX_TEXT;
-        if fits {
-            text.push_str(line);
-        }
-        !fits
-    });
-    if cut.is_some() {
-        let _ = writeln!(text, "and {} more", 1 + lines.count());
-    }
-    text
-}
-
-/// A job that waits for a free place has no pid yet: 0.
-fn job_line(job: &Job) -> String {
-    line(job.pid.unwrap_or(0), job.task.command(), &job.task.text(), job.trigger())
-}
-
-/// A delayed release has no process, so no pid: 0.
-fn delayed_line(delayed: &Delayed) -> String {
-    line(0, Command::DelayedReleaseModule, delayed.name.as_str(), delayed.waiter.reply.sender_pid())
-}
-
-fn line(pid: u32, command: Command, text: &str, sender: Option<i16>) -> String {
-    let sender = sender.map(|pid| format!(" from pid {pid}")).unwrap_or_default();
-    format!("pid {pid}, type {command} ('{text}'){sender}\n")
-}
-
-/// A number as C's atoi reads it: blanks, a sign, digits, the rest ignored; 0 if there are none.
-pub fn atoi(text: &str) -> i64 {
-    let text = text.trim_start();
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    let state = kdstat::State {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        delay: delay.into(),
+        keep,
+        debug,
+        flushed: flushed.map(|count| count as u64),
+        jobs: begun.chain(delays.latest_first().map(delayed_line)).collect(),
+        more: 0,
     };
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    sign * digits[..end].parse().unwrap_or(0)
+    state.to_string()
+}
+
+/// A job that waits for a free place has no pid yet.
+fn job_line(job: &Job) -> kdstat::Job<'_> {
+    let (command, text) = (job.task.command().to_string().into(), job.task.text().into());
+    kdstat::Job { pid: job.pid, command, text, sender: job.trigger() }
+}
+
+/// A delayed release has no process, so no pid.
+fn delayed_line(delayed: &Delayed) -> kdstat::Job<'_> {
+    let command = Command::DelayedReleaseModule.to_string().into();
+    let (text, sender) = (delayed.name.as_str().into(), delayed.waiter.reply.sender_pid());
+    kdstat::Job { pid: None, command, text, sender }
 }
 
 #[cfg(test)]
@@ -201,10 +175,5 @@ mod tests {
         assert_eq!(switches, Switches::default());
         assert!(switches.set("delay=2"));
         assert_eq!(switches.delay, 2);
-    }
-
-    #[test]
-    fn numbers_as_atoi_reads_them() {
-        assert_eq!(["7", " -3x", "", "x", "+5"].map(atoi), [7, -3, 0, 0, 5]);
     }
 }
