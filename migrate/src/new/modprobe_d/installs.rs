@@ -7,7 +7,8 @@ use super::words::{self, Owner};
 use crate::account::{Kind, LineId, Question};
 use crate::names::modules::{self, Today};
 use crate::names::{is_plain, requests};
-use crate::new::commands::{self, MODPROBE, Member, Names, chain, part};
+use crate::new::commands::{self, MODPROBE, Member, Names};
+use crate::new::compose::{self, chain, part};
 use crate::new::output::OutputLine;
 use crate::old::modules_conf::meaning::Command;
 use crate::old::modules_conf::{CommandKind, End, Given};
@@ -130,7 +131,7 @@ impl Writer<'_> {
         }
         if !lines.is_empty() {
             let body = chain(parts.into_iter().map(|(_, text)| text));
-            let text = format!("remove {name} {}", commands::written(&body));
+            let text = format!("remove {name} {}", compose::written(&body));
             self.rewritten(&lines, "");
             self.out.commands.push(OutputLine { text, from: lines });
         }

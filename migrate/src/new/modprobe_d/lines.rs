@@ -8,7 +8,7 @@ use crate::account::{Account, Kind, LineId, Question};
 use crate::module_index::Kernel;
 use crate::names::is_plain;
 use crate::names::modules::{self, Today};
-use crate::new::commands;
+use crate::new::compose;
 use crate::new::output::{OutputLine, comment};
 use crate::old::modules_conf::{ListKind, Meaning};
 
@@ -172,7 +172,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(in crate::new) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
-        let text = format!("install {name} {}", commands::written(body));
+        let text = format!("install {name} {}", compose::written(body));
         self.out.commands.push(OutputLine { text, from: from.to_vec() });
     }
 }
