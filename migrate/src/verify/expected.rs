@@ -61,7 +61,7 @@ impl Expected {
 pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
     let meaning = &plan.meaning;
     let resolved = meaning.resolve(name);
-    if meaning.is_for_nobody(name, &resolved.chain) {
+    if name.starts_with('/') || meaning.is_for_nobody(name) {
         return Expected::Gone("a request that no kernel makes".to_owned());
     }
     let mut names = resolved.chain.clone();
@@ -75,8 +75,8 @@ pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
         }
     };
     names.push(module.clone());
-    if is_open(plan, name) || name.starts_with('/') {
-        return if name.starts_with('/') { Expected::Gone("devfs".to_owned()) } else { Expected::Open };
+    if is_open(plan, name) {
+        return Expected::Open;
     }
     match modules::today_for(name, module, Some(kernel)) {
         Today::Module { name: today, .. } => {

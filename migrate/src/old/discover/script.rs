@@ -194,6 +194,5 @@ fn loaded(
         let name = file.strip_suffix(".o").unwrap_or(file).to_owned();
         let options = rest[names..].iter().map(|word| (*word).to_owned()).collect();
         found.loaded.push(Loaded { line, name, options });
-        account.rewritten(line, "");
     }
 }
