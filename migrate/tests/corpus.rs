@@ -19,8 +19,8 @@ use kerneld_kmod::underscored;
 use kerneld_migrate::account::{Fate, Line};
 use kerneld_migrate::apply::undo;
 
-use kerneld_migrate::old::root::Root;
 use kerneld_migrate::plan::Plan;
+use kerneld_migrate::root::Root;
 use kerneld_migrate::verify::verify;
 use support::{copy, live_lines, plan, real_kernel, snapshot};
 

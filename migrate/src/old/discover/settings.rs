@@ -5,7 +5,7 @@ use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
 use crate::old::input;
 use crate::old::modules_conf::words::{Environment, split};
-use crate::old::root::Root;
+use crate::root::Root;
 
 const STARTED: &str = "kernels from 2.1.90 on run modprobe themselves";
 

@@ -170,7 +170,7 @@ impl Meaning {
                 );
             }
             Directive::Prune => {
-                account.dropped(line, "it only kept depmod away from a file; nothing to do today")
+                account.dropped(line, "it only kept depmod away from a file; there is nothing to do today")
             }
             Directive::Setting { key, .. } => account.dropped(line, setting(key)),
             Directive::If(_)
@@ -189,7 +189,7 @@ impl Meaning {
                 .note(line, format!("only the first target counts; modutils never saw: {}", rest.join(" ")));
         }
         if defaults::is_alias(name, &targets[0].text) {
-            account.note(line, "is also modutils' default");
+            account.note(line, "modutils assumes this without being told");
         }
         let alias = Alias { target: targets[0].text.clone(), line };
         if let Some(old) = self.aliases.insert(name.to_owned(), alias) {

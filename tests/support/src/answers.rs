@@ -5,22 +5,29 @@ use serde::Deserialize;
 
 /// A request, and what it was answered.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "each test reads what it compares")]
 pub struct Recorded {
     layout: String,
+    /// The command.
     pub mtype: i64,
+    /// The request's text.
     pub request_text: String,
     /// What had happened before.
     pub note: String,
     /// `at once`, or `after about N s`.
     pub when: String,
+    /// The answer's status.
     pub status: i64,
+    /// The answer's text.
     pub answer_text: String,
     /// All of mtext, where it is the same every time.
     pub answer_hex: Option<String>,
 }
 
 impl Recorded {
+    /// The layout of both.
+    ///
+    /// # Panics
+    /// When the file of answers names one that does not exist.
     pub fn layout(&self) -> Layout {
         self.layout.parse().unwrap()
     }
@@ -33,7 +40,8 @@ struct Vectors {
 
 /// All of them.
 pub fn recorded() -> Vec<Recorded> {
-    let vectors: Vectors = serde_json::from_str(include_str!("answers.json")).unwrap();
+    let vectors: Vectors =
+        serde_json::from_str(include_str!("../../../compat/protocol/tests/vectors/answers.json")).unwrap();
     assert_eq!(vectors.answers.len(), 84);
     vectors.answers
 }

@@ -2,27 +2,33 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use kerneld_protocol::queue::Queue;
-use kerneld_test_support::fresh_key;
-pub use kerneld_test_support::wait_until;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use kerneld_recorder as recorder;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
+
+use crate::process::{signal, workspace_program};
+use crate::wait_until;
 
 /// A folder that every user may enter, and a key that no other test has.
 pub struct Place {
+    /// The folder, removed when dropped.
     pub folder: TempDir,
     key: i32,
 }
 
 impl Place {
+    /// A place with nothing in it.
+    ///
+    /// # Panics
+    /// When the file system refuses.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("our own folder");
-        Place { folder, key: fresh_key() }
+        Place { folder, key: Queue::free_key() }
     }
 
     /// The key, as the programs take it.
@@ -30,8 +36,15 @@ impl Place {
         format!("{:#x}", self.key)
     }
 
+    /// A file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Place::new()
     }
 }
 
@@ -42,25 +55,34 @@ impl Drop for Place {
     }
 }
 
-/// A real kerneld on a place's key, whose helper exits with N for a module named `exitN`.
+/// A real kerneld on a place's key, whose helper is a recorder: it exits with N for a module named `exitN`.
 pub struct Daemon {
+    /// Its queue.
     pub queue: Queue,
     child: Child,
 }
 
 impl Daemon {
     /// Starts one whose queue has this mode, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not start.
     pub fn start(place: &Place, mode: u16) -> Self {
         let (config, log) = (place.path("kerneld.toml"), place.path("kerneld.log"));
         fs::write(&config, format!("[queue]\nmode = \"{mode:o}\"\n")).expect("a configuration");
-        let mut child = Command::new(workspace_program("kerneld"))
+        let program = workspace_program("kerneld");
+        let helper = place.path(recorder::NAME);
+        if !helper.exists() {
+            recorder::install(place.folder.path(), &program).expect("a recorder");
+        }
+        let mut child = Command::new(program)
             .args(["--foreground", "--key", &place.key()])
             .arg("--state-dir")
             .arg(place.path("state"))
             .arg("--config")
             .arg(config)
             .arg("--modprobe")
-            .arg(Path::new(crate::COMPAT).join("tests/daemon/modprobe"))
+            .arg(&helper)
             .stderr(fs::File::create(&log).expect("a log"))
             .spawn()
             .expect("kerneld starts");
@@ -72,11 +94,15 @@ impl Daemon {
         Daemon { queue: Queue::open(place.key).expect("the daemon's queue"), child }
     }
 
+    /// The queue's id, as programs take it.
     pub fn id(&self) -> String {
         self.queue.id().to_string()
     }
 
     /// As in a crash: the queue stays.
+    ///
+    /// # Panics
+    /// When it has ended already.
     pub fn crash(mut self) {
         self.child.kill().expect("our daemon");
     }
@@ -84,23 +110,13 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        signal(&self.child, Signal::SIGTERM);
         // It may have crashed.
-        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
         let _ = self.child.wait();
     }
 }
 
-/// A program of the workspace, built when this crate is tested alone.
-fn workspace_program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("our own path");
-    let program = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST").join(name);
-    if !program.exists() {
-        let built = Command::new(env!("CARGO")).args(["build", "--workspace", "--bin", name]).status();
-        assert!(built.is_ok_and(|status| status.success()), "{name} cannot be built");
-    }
-    program
-}
-
+/// A program's output, as text without blanks around it.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }

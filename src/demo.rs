@@ -1,13 +1,12 @@
 //! `kerneld demo`: the main job on a private queue, in a folder that is gone afterwards, as a table.
 #![forbid(unsafe_code)]
 
-pub mod recorder;
-
 use kerneld_journal::{Event, Reader, Record};
 use kerneld_protocol::client::{Answer, Client, Failure};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder as recorder;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -69,7 +68,7 @@ impl Demo {
     fn start() -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("cannot set the demo up: {error}");
         let dir = TempDir::with_prefix("kerneld-demo-").map_err(failed)?;
-        let key = free_key()?;
+        let key = Queue::free_key();
         let modprobe = real_modprobe();
         let helper = match &modprobe {
             Some(path) => path.clone(),
@@ -219,15 +218,6 @@ fn program() -> std::io::Result<PathBuf> {
 
 fn real_modprobe() -> Option<PathBuf> {
     ["/sbin/modprobe", "/usr/sbin/modprobe"].into_iter().map(PathBuf::from).find(|path| path.exists())
-}
-
-/// A key that nothing on this machine uses.
-fn free_key() -> Result<i32, String> {
-    let first = 0x6b64_0000 | (std::process::id() & 0xffff).cast_signed();
-    (0..64)
-        .map(|turn| first ^ (turn << 16))
-        .find(|key| Queue::open(*key) == Err(Errno::ENOENT))
-        .ok_or_else(|| "no free key for a message queue: see ipcs -q".to_owned())
 }
 
 /// A path by its last part: the recorder's is long and says nothing.

@@ -1,19 +1,41 @@
-//! How helpers behave in a scenario: the rules by which the recorder plays modprobe and the others.
-#![forbid(unsafe_code)]
+//! How helpers behave: the rules by which the recorder plays modprobe and the others.
 
-use crate::pattern::Pattern;
 use serde::{Deserialize, Serialize};
+use wildmatch::WildMatchPattern;
+
+/// A text in which `*` stands for any text, and nothing else for anything but itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Text(String);
+
+impl Text {
+    /// A pattern.
+    pub fn new(text: impl Into<String>) -> Self {
+        Text(text.into())
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        // No character of any text is NUL, so none stands for a single one.
+        WildMatchPattern::<'*', '\0'>::new(&self.0).matches(text)
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Text::new("*")
+    }
+}
 
 /// One rule: which helpers it is for, and what they do.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rule {
-    /// Which program: `modprobe`, `request-route`, `screenblanker`, `sh`; `*` stands for any text.
+    /// Which program: `modprobe`, `request-route`, `screenblanker`, `sh`.
     #[serde(default)]
-    pub program: Pattern,
+    pub program: Text,
     /// What its last argument is (the module, the address, the shell command).
     #[serde(default)]
-    pub text: Pattern,
+    pub text: Text,
     /// Seconds that it takes.
     #[serde(default)]
     pub time: f64,
@@ -32,21 +54,6 @@ pub struct Rule {
     /// The signal by which it ends itself, in place of `exit`.
     #[serde(default)]
     pub dies_of: Option<i32>,
-}
-
-impl Default for Rule {
-    fn default() -> Self {
-        Rule {
-            program: Pattern::default(),
-            text: Pattern::default(),
-            time: 0.0,
-            exit: 0,
-            output: String::new(),
-            late_output: String::new(),
-            on_quit: None,
-            dies_of: None,
-        }
-    }
 }
 
 impl Rule {

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kerneld_test_support::have;
+use crate::have;
 
-use crate::COMPAT;
+/// Where the header and the C programs are.
+const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../compat");
 
 /// A compiler and what makes it another one.
 pub struct Compiler {
@@ -17,7 +18,12 @@ pub struct Compiler {
 
 /// The machine's C compiler.
 pub const CC: Compiler = Compiler::new("cc", "cc", &[]);
+
+/// The same for i386, static: what an old binary is.
+pub const CC32: Compiler = Compiler::new("gcc-multilib", "cc", &["-m32", "-static"]);
+
 impl Compiler {
+    /// The compiler that `command` with `flags` is, as `KERNELD_TEST_REQUIRE` calls it.
     pub const fn new(name: &'static str, command: &'static str, flags: &'static [&'static str]) -> Self {
         Compiler { name, command, flags }
     }
@@ -34,7 +40,7 @@ impl Compiler {
         have(self.name, works, &format!("{} does not work, so what it compiles is not tested", self.name))
     }
 
-    /// Compiles a source of `tests/c` with our header, all warnings being errors.
+    /// Compiles a source of `compat/tests/c` with our header, all warnings being errors.
     ///
     /// # Panics
     /// With the compiler's words when it refuses.
