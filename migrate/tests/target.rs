@@ -27,7 +27,7 @@ fn parameters_that_todays_module_lacks_are_left_out_with_the_reason() {
     for (line, part) in [
         ("options ide-cd ignore=hdc", "ignore="),
         ("options opl3 io=0x388", "io="),
-        ("options snd device_mode=0666", "snd has no such parameter"),
+        ("options snd device_mode=0666", "device_mode="),
         ("options eepro100 full_duplex=1", "full_duplex="),
         ("options 8139too nosuch=1", "8139too has no such parameter"),
         ("options agpgart agp_try_unsupported=1", "agp_try_unsupported"),

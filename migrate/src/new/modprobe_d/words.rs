@@ -55,7 +55,7 @@ pub fn today(owner: Owner, words: Vec<Given>) -> Words {
                 out.own(owner, own, word);
             }
             Parameter::Renamed(name) => {
-                let own = given(name);
+                let own = given(&name);
                 out.own(owner, own, word);
             }
         }
