@@ -128,7 +128,7 @@ impl Watched {
         output: &mut Option<ChildStdout>,
         text: &mut Vec<u8>,
         deadline: Option<Instant>,
-        ready: &dyn Fn(&Handle, Option<&ChildStdout>, Option<Duration>) -> Result<Ready, Errno>,
+        ready: &Poll,
     ) -> Result<bool, Errno> {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -157,6 +157,9 @@ impl Watched {
         true
     }
 }
+
+/// [`ready`], or what a test has in its place.
+type Poll<'a> = dyn Fn(&Handle, Option<&ChildStdout>, Option<Duration>) -> Result<Ready, Errno> + 'a;
 
 /// Which of the two has something to tell; neither when time is up.
 struct Ready {
