@@ -62,9 +62,7 @@ pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
     let resolved = plan.meaning.resolve(name);
     match &resolved.end {
         _ if name.starts_with('/') => Expected::Gone("devfs".to_owned()),
-        _ if plan.meaning.is_for_nobody(name, &resolved.chain) => {
-            Expected::Gone("no kernel asks for it".to_owned())
-        }
+        _ if plan.meaning.is_for_nobody(name) => Expected::Gone("no kernel asks for it".to_owned()),
         End::Loop => Expected::Open,
         _ if is_open(plan, name) => Expected::Open,
         End::Off => Expected::Off,

@@ -9,7 +9,7 @@ use crate::account::{Kind, LineId, Question};
 use crate::names::requests;
 use crate::new::commands::{MODPROBE, Member};
 use crate::new::output::OutputLine;
-use crate::old::modules_conf::{ListKind, Meaning};
+use crate::old::modules_conf::{End, ListKind, Meaning};
 
 /// The members of a `probe` or `probeall`.
 #[derive(Default)]
@@ -60,6 +60,15 @@ impl Writer<'_> {
             }
         }
         tried
+    }
+
+    /// Whether a list has anything that can be loaded today, or that succeeds without a module.
+    pub(in crate::new) fn has_member(&self, kind: ListKind, list: &str) -> bool {
+        self.meaning.members(kind, list).iter().any(|member| match self.meaning.resolve(&member.text).end {
+            End::Module(_) => matches!(self.member(&member.text), Member::Name(_)),
+            End::Off | End::List(..) => true,
+            End::Loop => false,
+        })
     }
 
     /// A module's own lines when it is loaded: a softdep where there are no commands, else an install line.

@@ -186,7 +186,6 @@ fn loaded(
     let names = if flags.contains(&"-a") { rest.len() } else { rest.len().min(1) };
     let (names, options) = rest.split_at(names);
     found.loaded.extend(names.iter().map(|name| module(line, name, options)));
-    account.rewritten(line, "");
 }
 
 /// Flags of modprobe and insmod that change nothing about which modules are loaded.
