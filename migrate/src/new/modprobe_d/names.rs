@@ -11,7 +11,7 @@ use crate::names::modules::{self, Today};
 use crate::names::{is_plain, requests};
 use crate::new::output::OutputLine;
 use crate::old::bytes::for_display;
-use crate::old::modules_conf::{End, Given};
+use crate::old::modules_conf::{End, Given, ListKind};
 
 impl Writer<'_> {
     /// Writes everything that the meaning says.
@@ -70,34 +70,42 @@ impl Writer<'_> {
             return self.left_out(lines, &note);
         }
         match &resolved.end {
-            End::Loop => self.refuse_for(
-                lines,
-                Kind::Clash,
-                &format!("the aliases of {name} lead back to themselves: modutils gave up here"),
-            ),
-            End::Off => self.off(name, lines, &from),
-            End::List(kind, list) if list == name => self.probe(*kind, name, lines),
-            End::List(_, list) if resolved.chain.iter().any(|name| self.says_more(name)) => {
-                let why = format!(
-                    "{name} leads to {list}, which stands for several modules: give this to each of them"
-                );
+            End::Loop => {
+                let why = format!("the aliases of {name} lead back to themselves: modutils gave up here");
                 self.refuse_for(lines, Kind::Clash, &why);
             }
-            End::List(kind, list) if !self.has_member(*kind, list) => {
-                self.left_out(lines, &format!("none of the modules of {list} can be loaded today"));
-            }
-            End::List(_, list) => {
-                let base = self.virtual_name(list);
-                for form in self.meaning.forms(name) {
-                    self.alias(&form, &base, &from);
-                }
-                self.rewritten(lines, &note);
-            }
+            End::Off => self.off(name, lines, &from),
+            End::List(kind, list) if list == name => self.probe(*kind, name, lines),
+            End::List(kind, list) => self.alias_of_list(name, &resolved.chain, (*kind, list), lines, &from),
             End::Module(module) => {
                 let chain = &resolved.chain;
                 self.module_or_alias(&Subject { name, module, chain, lines, from: &from });
             }
         }
+    }
+
+    /// An alias of a `probe` or `probeall` name.
+    fn alias_of_list(
+        &mut self,
+        name: &str,
+        chain: &[String],
+        (kind, list): (ListKind, &str),
+        lines: &[LineId],
+        from: &[LineId],
+    ) {
+        if chain.iter().any(|name| self.says_more(name)) {
+            let why = format!("{name} leads to {list}, which stands for several modules: give this to each of them");
+            return self.refuse_for(lines, Kind::Clash, &why);
+        }
+        if !self.has_member(kind, list) {
+            let why = format!("none of the modules of {list} can be loaded today");
+            return self.left_out(lines, &why);
+        }
+        let base = self.virtual_name(list);
+        for form in self.meaning.forms(name) {
+            self.alias(&form, &base, from);
+        }
+        self.rewritten(lines, &requests::today(name).note);
     }
 
     fn module_or_alias(&mut self, subject: &Subject) {
