@@ -122,3 +122,60 @@ fn packed_modules_are_read() {
         assert_eq!(live_lines(&planned), ["options softdog soft_margin=20"], "{suffix}");
     }
 }
+
+#[test]
+fn names_that_the_kernel_answers_are_known() {
+    for (line, written) in [
+        ("alias my-cipher des", "alias my-cipher des_generic"),
+        ("alias my-table ipt_MASQUERADE", "alias my-table xt_MASQUERADE"),
+        ("alias my-timer char-major-116-33", "alias my-timer snd_timer"),
+    ] {
+        let Some(planned) = planned(line) else { return };
+        let same = |found: &String| found.replace('_', "-") == written.replace('_', "-");
+        assert!(live_lines(&planned).iter().any(same), "{line}: {:?}", live_lines(&planned));
+    }
+}
+
+#[test]
+fn aliases_that_the_kernel_has_itself_are_left_out_with_that_reason() {
+    for line in ["alias net-pf-5 appletalk", "alias char-major-116-1 snd-seq", "alias tty-ldisc-3 ppp_async"]
+    {
+        let Some(planned) = planned(line) else { return };
+        assert_eq!(live_lines(&planned), Vec::<String>::new(), "{line}");
+        let (fate, why) = fate(&planned, 1);
+        assert!(fate == Fate::Dropped && why.contains("the kernel itself answers"), "{line}: {why}");
+    }
+    // one that leads elsewhere is a wish
+    let planned = planned("alias net-pf-5 ipip").expect("the kernel was there");
+    assert_eq!(live_lines(&planned), ["alias net-pf-5 ipip"]);
+}
+
+/// Of every device number that today's kernel has finer aliases for, none is hidden by a pattern of ours.
+#[test]
+fn no_pattern_hides_finer_aliases_of_the_kernel() {
+    let Some(kernel) = real_kernel() else { return };
+    let index = kerneld_migrate::module_index::Kernel::open(&kernel, None).expect("an index");
+    let text =
+        std::fs::read_to_string(index.base.join("lib/modules").join(&index.release).join("modules.alias"))
+            .expect("modules.alias");
+    let finer: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("alias ")?.split_once(' '))
+        .filter(|(name, _)| name.contains("-major-") && !name.ends_with('*'))
+        .collect();
+    assert!(finer.len() > 10, "{finer:?}");
+    let mut majors: Vec<&str> =
+        finer.iter().filter_map(|(name, _)| name.rsplit_once('-').map(|(major, _)| major)).collect();
+    majors.dedup();
+    let configuration: String = majors.iter().map(|major| format!("alias {major} tulip\n")).collect();
+    let root = root_with(&configuration);
+    let planned = plan(root.path(), Some(&kernel));
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    kerneld_migrate::verify::lay_out(&planned, directory.path()).expect("files");
+    let modprobe =
+        kerneld_migrate::verify::modprobe::Modprobe { kernel: &index, configuration: directory.path() };
+    for (name, module) in finer {
+        let answer = modprobe.resolve(name).expect("modprobe");
+        assert!(answer.lines.contains(&module.replace('-', "_")), "{name}: {answer:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! A target kernel's own facts: which modules it has, which aliases, which parameters.
 
+mod aliases;
 mod kernel;
 mod modinfo;
 

@@ -265,7 +265,16 @@ fn rmmod(command: &Word, words: &[Word], names: &dyn Names) -> Result<Vec<Edit>,
                 .is_some_and(|letters| !letters.starts_with('-') && letters.contains(letter))
         })
     };
-    if has('a') {
+    let modules: Vec<&str> = words
+        .iter()
+        .filter_map(|word| word.value.as_deref())
+        .filter(|value| !value.starts_with('-'))
+        .collect();
+    let is_gone = |name: &&str| matches!(names.member(name), Member::Missing(_));
+    if !modules.is_empty() && modules.iter().all(is_gone) {
+        // nothing of that name can be loaded, so there is nothing to remove
+        Ok(vec![(whole(command, words), ":".to_owned())])
+    } else if has('a') {
         Ok(vec![(whole(command, words), AUTOCLEAN.to_owned())])
     } else if has('r') {
         Err(unfit("`rmmod -r` is gone: write `modprobe -r NAME`"))

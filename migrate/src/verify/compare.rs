@@ -53,15 +53,24 @@ fn compare(plan: &Plan, kernel: &Kernel, judge: &Judge, name: &str) -> Result<Ve
         Expected::Module(Load { today, .. }) if resolved.chain.is_empty() => own_forms(plan, name, today),
         _ => plan.meaning.forms(name),
     };
-    forms
-        .into_iter()
-        .map(|form| {
-            // a pattern of ours is asked for as a kernel would, with a number
-            let request = form.strip_suffix("-*").map_or(form.clone(), |stem| format!("{stem}-0"));
-            let (verdict, now, why) = judge.judge(&expected, &request)?;
-            Ok(Row { name: name.to_owned(), then: expected.then(&old), request, now, verdict, why })
-        })
-        .collect()
+    let row = |form: String| {
+        let request = as_asked(plan, judge, name, form)?;
+        let (verdict, now, why) = judge.judge(&expected, &request)?;
+        Ok(Row { name: name.to_owned(), then: expected.then(&old), request, now, verdict, why })
+    };
+    forms.into_iter().map(row).collect()
+}
+
+/// A form as a kernel asks for it: a pattern with a number that has no name of its own, and without a number where
+/// nothing answers that.
+fn as_asked(plan: &Plan, judge: &Judge, name: &str, form: String) -> Result<String> {
+    let Some(stem) = form.strip_suffix("-*") else { return Ok(form) };
+    let is_free = |request: &String| {
+        !plan.meaning.names.contains(request)
+            && plan.kernel.iter().all(|kernel| kernel.aliases().of_pattern(request).is_empty())
+    };
+    let numbered = (0..).map(|minor| format!("{stem}-{minor}")).find(is_free).unwrap_or_default();
+    Ok(if judge.answers(&numbered)? { numbered } else { name.to_owned() })
 }
 
 /// The names by which a module itself is asked for: its own of today, and its old one where the new files have it.

@@ -37,6 +37,11 @@ impl<'a> Judge<'a> {
         Ok(Judge { modprobe, complaints: answer.complaints, configured })
     }
 
+    /// Whether modprobe knows a name at all.
+    pub fn answers(&self, request: &str) -> Result<bool> {
+        self.modprobe.ask(&["-q", "-R", "--", request]).map(|answer| answer.success)
+    }
+
     /// Judges one request.
     pub fn judge(&self, expected: &Expected, request: &str) -> Result<Judgement> {
         let steps = self.modprobe.steps(request)?;

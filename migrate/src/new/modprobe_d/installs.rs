@@ -37,7 +37,7 @@ impl Writer<'_> {
         };
         let base = self.virtual_name(name);
         self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", underscored(today)), &from);
-        for form in self.meaning.forms(name) {
+        for form in self.forms(name, today, &from) {
             self.alias(&form, &base, &from);
         }
         self.remove_commands(&base, today, chain);
@@ -123,6 +123,10 @@ impl Writer<'_> {
             for name in chain_names {
                 let Some(command) = self.meaning.command_of(name, kind) else { continue };
                 match self.command(command, None) {
+                    Ok(text) if text == ":" => {
+                        self.account.dropped(command.line, "it removes what cannot be loaded any more");
+                        continue;
+                    }
                     Ok(text) => parts.push((kind, part(&text))),
                     Err(question) => return self.account.ask(command.line, question),
                 }

@@ -40,12 +40,6 @@ impl Writer<'_> {
             let name = for_display(name);
             return Err(Question::new(Kind::Value, format!("kmod cannot be given the name {name}")));
         }
-        if self.meaning.has_minors(name) && !requests::today(name).today.is_empty() {
-            return clash(format!(
-                "{name} stands beside names with a minor number: kmod would load the modules of both, so write which \
-                 minors you mean"
-            ));
-        }
         let key = underscored(name);
         if let Some(other) = self.taken.get(&key).filter(|other| *other != name) {
             return clash(format!(
@@ -94,7 +88,9 @@ impl Writer<'_> {
         from: &[LineId],
     ) {
         if chain.iter().any(|name| self.says_more(name)) {
-            let why = format!("{name} leads to {list}, which stands for several modules: give this to each of them");
+            let why = format!(
+                "{name} leads to {list}, which stands for several modules: give this to each of them"
+            );
             return self.refuse_for(lines, Kind::Clash, &why);
         }
         if !self.has_member(kind, list) {
@@ -102,7 +98,7 @@ impl Writer<'_> {
             return self.left_out(lines, &why);
         }
         let base = self.virtual_name(list);
-        for form in self.meaning.forms(name) {
+        for form in self.forms(name, &base, from) {
             self.alias(&form, &base, from);
         }
         self.rewritten(lines, &requests::today(name).note);
@@ -158,7 +154,10 @@ impl Writer<'_> {
             return self.virtual_alias(subject, today);
         }
         let words = self.meaning.alias_options(chain);
-        for form in self.meaning.forms(name) {
+        if words.is_empty() {
+            return self.aliases(name, today, from);
+        }
+        for form in self.forms(name, today, from) {
             let key = if self.alias(&form, today, from) { form.as_str() } else { today };
             self.options_line(key, (module, today), words.clone(), true);
         }
@@ -169,9 +168,7 @@ impl Writer<'_> {
         let Subject { name, module, chain, lines, from } = *subject;
         let acts = self.has_actions(name) || chain.iter().any(|name| self.has_actions(name));
         if !chain.is_empty() && !acts {
-            for form in self.meaning.forms(name) {
-                self.alias(&form, today, from);
-            }
+            self.aliases(name, today, from);
         }
         let given = self.command_line(name, (module, today));
         for line in lines {
@@ -230,7 +227,10 @@ impl Writer<'_> {
         // programs that load it by its old name are to find it as it was set up
         let is_set_up = self.has_actions(name) || self.out.module_options.len() > before;
         if is_set_up && !self.is_module(name) {
-            self.alias(name, today, lines);
+            let written = self.out.module_options[before..].iter().flat_map(|line| &line.from).copied();
+            let acting = lines.iter().copied().filter(|line| self.acts(name, *line));
+            let from: Vec<LineId> = written.chain(acting).collect();
+            self.alias(name, today, &from);
         }
         self.load_commands(name, today);
         self.remove_commands(name, today, &[name.to_owned()]);
