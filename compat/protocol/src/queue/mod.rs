@@ -1,7 +1,12 @@
-//! The SysV message queue that is kerneld's channel: the only file here that makes its system calls.
-//!
-//! `sysvmq` makes, inspects, changes and deletes the queue. Sending and receiving are our own pair,
-//! because a message is received by type, into a buffer of known size, and its length matters.
+//! The SysV message queue that is kerneld's channel.
+#![deny(unsafe_code)]
+#![allow(
+    clippy::useless_conversion,
+    reason = "the sizes of `long` and of msqid_ds's fields are the machine's"
+)]
+
+#[allow(unsafe_code)]
+mod sys;
 
 use nix::errno::Errno;
 use std::collections::VecDeque;
@@ -34,12 +39,14 @@ pub enum Select {
 }
 
 impl Select {
-    fn msgtyp(self) -> libc::c_long {
-        match self {
+    /// `msgrcv`'s argument: a type that a 32-bit system has no room for is one that no message has.
+    fn msgtyp(self) -> Result<libc::c_long, Errno> {
+        let wanted = match self {
             Select::Any => 0,
             Select::Exactly(mtype) => mtype,
             Select::UpTo(highest) => -highest,
-        }
+        };
+        wanted.try_into().map_err(|_| Errno::EINVAL)
     }
 
     /// Whether a message of this type is selected.
@@ -72,7 +79,7 @@ impl Default for Buffer {
 impl Buffer {
     /// The type of the message received last.
     pub fn mtype(&self) -> i64 {
-        self.mtype
+        self.mtype.into()
     }
 
     /// The bytes of the message received last, at most [`CAPACITY`].
@@ -102,6 +109,26 @@ pub struct Stat {
     pub mode: u16,
 }
 
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_possible_truncation,
+    reason = "the fields' sizes are other ones on each machine"
+)]
+impl From<libc::msqid_ds> for Stat {
+    fn from(raw: libc::msqid_ds) -> Self {
+        Stat {
+            messages: raw.msg_qnum as u64,
+            bytes: raw.__msg_cbytes as u64,
+            capacity: raw.msg_qbytes as u64,
+            last_sender: raw.msg_lspid,
+            uid: raw.msg_perm.uid,
+            gid: raw.msg_perm.gid,
+            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
+            mode: (raw.msg_perm.mode & 0o777) as u16,
+        }
+    }
+}
+
 impl Stat {
     /// Whether a request of usual size might find no room: less than an eighth of it is left, or as
     /// many messages wait as there may be bytes.
@@ -122,7 +149,7 @@ impl Queue {
     /// # Errors
     /// `EEXIST` when the key has one already; `ENOSPC` when the system has `kernel.msgmni` queues.
     pub fn create(key: i32, mode: i32) -> Result<Self, Errno> {
-        sysvmq::create(key, mode | libc::IPC_EXCL).map(Queue::from_id).map_err(|_| Errno::last())
+        sys::create(key, mode | libc::IPC_EXCL).map(Queue::from_id)
     }
 
     /// Opens the queue of `key`.
@@ -130,8 +157,7 @@ impl Queue {
     /// # Errors
     /// `ENOENT` when there is none; `EACCES` when its permissions do not let the caller in.
     pub fn open(key: i32) -> Result<Self, Errno> {
-        // SAFETY: msgget takes plain integers. (sysvmq's create would make a missing queue.)
-        Errno::result(unsafe { libc::msgget(key, 0) }).map(Queue::from_id)
+        sys::open(key).map(Queue::from_id)
     }
 
     /// A queue known by its id.
@@ -149,17 +175,7 @@ impl Queue {
     /// # Errors
     /// `EIDRM` or `EINVAL` when it is gone; `EACCES` without read permission.
     pub fn stat(&self) -> Result<Stat, Errno> {
-        let raw = self.raw_stat()?;
-        Ok(Stat {
-            messages: raw.msg_qnum,
-            bytes: raw.__msg_cbytes,
-            capacity: raw.msg_qbytes,
-            last_sender: raw.msg_lspid,
-            uid: raw.msg_perm.uid,
-            gid: raw.msg_perm.gid,
-            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
-            mode: raw.msg_perm.mode & 0o777,
-        })
+        sys::get(self.id).map(Stat::from)
     }
 
     /// Gives the queue to `owner` (user and group id) with permission bits `mode`.
@@ -167,13 +183,13 @@ impl Queue {
     /// # Errors
     /// `EPERM` for one who is neither its owner nor its creator nor root.
     pub fn set_access(&self, owner: Option<(u32, u32)>, mode: u16) -> Result<(), Errno> {
-        let mut raw = self.raw_stat()?;
+        let mut raw = sys::get(self.id)?;
         if let Some((uid, gid)) = owner {
             raw.msg_perm.uid = uid;
             raw.msg_perm.gid = gid;
         }
-        raw.msg_perm.mode = mode;
-        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+        raw.msg_perm.mode = mode.into();
+        sys::set(self.id, &mut raw)
     }
 
     /// Lets `bytes` of mtext wait in all.
@@ -181,9 +197,9 @@ impl Queue {
     /// # Errors
     /// `EPERM` over `kernel.msgmnb` without CAP_SYS_RESOURCE.
     pub fn set_capacity(&self, bytes: u64) -> Result<(), Errno> {
-        let mut raw = self.raw_stat()?;
-        raw.msg_qbytes = bytes;
-        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+        let mut raw = sys::get(self.id)?;
+        raw.msg_qbytes = bytes.try_into().map_err(|_| Errno::EINVAL)?;
+        sys::set(self.id, &mut raw)
     }
 
     /// Removes the queue; who waits on it gets `EIDRM`.
@@ -191,7 +207,7 @@ impl Queue {
     /// # Errors
     /// `EPERM` for one who is neither its owner nor its creator nor root.
     pub fn remove(&self) -> Result<(), Errno> {
-        sysvmq::delete(self.id).map_err(|_| Errno::last())
+        sys::delete(self.id)
     }
 
     /// Sends a message without waiting for room.
@@ -203,12 +219,10 @@ impl Queue {
         if mtext.len() > CAPACITY {
             return Err(Errno::E2BIG);
         }
+        let mtype = mtype.try_into().map_err(|_| Errno::EINVAL)?;
         let mut buffer = Buffer { mtype, ..Buffer::default() };
         buffer.mtext[..mtext.len()].copy_from_slice(mtext);
-        // SAFETY: `buffer` is a msgbuf whose text holds at least `mtext.len()` bytes.
-        let sent =
-            unsafe { libc::msgsnd(self.id, (&raw const buffer).cast(), mtext.len(), libc::IPC_NOWAIT) };
-        Errno::result(sent).map(drop)
+        sys::send(self.id, &buffer, mtext.len())
     }
 
     /// Receives a message, waiting for one.
@@ -274,22 +288,8 @@ impl Queue {
 
     fn receive_with(&self, select: Select, buffer: &mut Buffer, flags: i32) -> Result<(), Errno> {
         buffer.len = 0;
-        // SAFETY: `buffer` is a msgbuf with room for CAPACITY bytes of text, and lives through the call.
-        let received = unsafe {
-            libc::msgrcv(
-                self.id,
-                (&raw mut *buffer).cast(),
-                CAPACITY,
-                select.msgtyp(),
-                flags | libc::MSG_NOERROR,
-            )
-        };
-        buffer.len = Errno::result(received)?.unsigned_abs();
+        buffer.len = sys::receive(self.id, buffer, select.msgtyp()?, flags | libc::MSG_NOERROR)?;
         Ok(())
-    }
-
-    fn raw_stat(&self) -> Result<libc::msqid_ds, Errno> {
-        sysvmq::get(self.id, sysvmq::IPC_STAT).map_err(|_| Errno::last())
     }
 }
 
