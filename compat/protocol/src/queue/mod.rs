@@ -1,17 +1,19 @@
 //! The SysV message queue that is kerneld's channel.
-#![deny(unsafe_code)]
+//!
+//! The system calls are made in `sys`.
 #![allow(
     clippy::useless_conversion,
     reason = "the sizes of `long` and of msqid_ds's fields are the machine's"
 )]
 
-#[allow(unsafe_code)]
 mod sys;
+
+pub use sys::{Buffer, CAPACITY};
 
 use nix::errno::Errno;
 use std::collections::VecDeque;
-use std::mem::size_of;
-use std::time::Duration;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
 
 /// The key of the daemon's queue unless another is given: `kern` in ASCII.
 pub const DEFAULT_KEY: i32 = 0x6b65_726e;
@@ -22,10 +24,6 @@ pub const IPC_KERNELD_NEW: i32 = 0o0014_0000;
 
 /// The same in the old protocol (`IPC_KERNELD` in Linux 1.3.57-2.0, `OLDIPC_KERNELD` in 2.1).
 pub const IPC_KERNELD_OLD: i32 = 0o0004_0000;
-
-/// The most bytes of `mtext` that are sent or received; longer ones are received cut to this.
-/// (Linux's default `kernel.msgmax`.)
-pub const CAPACITY: usize = 8192;
 
 /// Which messages to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,35 +57,6 @@ impl Select {
     }
 }
 
-/// A `struct msgbuf` with room for [`CAPACITY`] bytes.
-#[repr(C)]
-pub struct Buffer {
-    mtype: libc::c_long,
-    mtext: [u8; CAPACITY],
-    // Not part of msgbuf: behind everything that the kernel writes.
-    len: usize,
-}
-
-const _: () = assert!(std::mem::offset_of!(Buffer, mtext) == size_of::<libc::c_long>());
-
-impl Default for Buffer {
-    fn default() -> Self {
-        Buffer { mtype: 0, mtext: [0; CAPACITY], len: 0 }
-    }
-}
-
-impl Buffer {
-    /// The type of the message received last.
-    pub fn mtype(&self) -> i64 {
-        self.mtype.into()
-    }
-
-    /// The bytes of the message received last, at most [`CAPACITY`].
-    pub fn mtext(&self) -> &[u8] {
-        &self.mtext[..self.len]
-    }
-}
-
 /// What the kernel knows of a queue (`msgctl(IPC_STAT)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -109,11 +78,7 @@ pub struct Stat {
     pub mode: u16,
 }
 
-#[allow(
-    clippy::unnecessary_cast,
-    clippy::cast_possible_truncation,
-    reason = "the fields' sizes are other ones on each machine"
-)]
+#[allow(clippy::unnecessary_cast, reason = "the fields' sizes are other ones on each machine")]
 impl From<libc::msqid_ds> for Stat {
     fn from(raw: libc::msqid_ds) -> Self {
         Stat {
@@ -137,6 +102,15 @@ impl Stat {
     }
 }
 
+/// What came of [`Queue::sift_by`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sifted {
+    /// Messages that were not kept.
+    pub dropped: usize,
+    /// Messages to keep that found no room yet: type and mtext.
+    pub waiting: VecDeque<(i64, Vec<u8>)>,
+}
+
 /// A handle on a queue. Dropping it leaves the queue alone: it outlives processes by design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queue {
@@ -150,6 +124,15 @@ impl Queue {
     /// `EEXIST` when the key has one already; `ENOSPC` when the system has `kernel.msgmni` queues.
     pub fn create(key: i32, mode: i32) -> Result<Self, Errno> {
         sys::create(key, mode | libc::IPC_EXCL).map(Queue::from_id)
+    }
+
+    /// A positive key that no queue on this machine has, and that nobody else is likely to choose.
+    pub fn free_key() -> i32 {
+        let any = || RandomState::new().hash_one(std::process::id()) as i32 & i32::MAX;
+        std::iter::repeat_with(any)
+            .take(64)
+            .find(|key| *key != libc::IPC_PRIVATE && Queue::open(*key) == Err(Errno::ENOENT))
+            .unwrap_or(DEFAULT_KEY)
     }
 
     /// Opens the queue of `key`.
@@ -216,13 +199,8 @@ impl Queue {
     /// `EAGAIN` when the queue is full; `EINVAL` for a type below 1; `E2BIG` for a text over [`CAPACITY`];
     /// `EIDRM` or `EINVAL` when the queue is gone.
     pub fn send(&self, mtype: i64, mtext: &[u8]) -> Result<(), Errno> {
-        if mtext.len() > CAPACITY {
-            return Err(Errno::E2BIG);
-        }
-        let mtype = mtype.try_into().map_err(|_| Errno::EINVAL)?;
-        let mut buffer = Buffer { mtype, ..Buffer::default() };
-        buffer.mtext[..mtext.len()].copy_from_slice(mtext);
-        sys::send(self.id, &buffer, mtext.len())
+        let buffer = Buffer::with(mtype, mtext).ok_or(Errno::E2BIG)?;
+        sys::send(self.id, &buffer)
     }
 
     /// Receives a message, waiting for one.
@@ -230,7 +208,7 @@ impl Queue {
     /// # Errors
     /// `EINTR` when a signal came; `EIDRM` or `EINVAL` when the queue is gone; `EACCES`.
     pub fn receive(&self, select: Select, buffer: &mut Buffer) -> Result<(), Errno> {
-        self.receive_with(select, buffer, 0)
+        sys::receive(self.id, select.msgtyp()?, buffer, 0)
     }
 
     /// Receives a message if one waits; says whether one did.
@@ -238,58 +216,80 @@ impl Queue {
     /// # Errors
     /// As [`Queue::receive`].
     pub fn try_receive(&self, select: Select, buffer: &mut Buffer) -> Result<bool, Errno> {
-        match self.receive_with(select, buffer, libc::IPC_NOWAIT) {
+        match sys::receive(self.id, select.msgtyp()?, buffer, libc::IPC_NOWAIT) {
             Ok(()) => Ok(true),
             Err(Errno::ENOMSG) => Ok(false),
             Err(errno) => Err(errno),
         }
     }
 
-    /// Takes each message out in turn and puts back, in order, those that `keep` wants; how many it
-    /// dropped. Each goes back at once, for senders may be waiting for its room; one that finds none
-    /// is tried again as long as something is taken out, and for a second more.
+    /// Drops the messages of a selection; how many there were.
     ///
     /// # Errors
-    /// As [`Queue::stat`]; or when there was no room to put one back, which is then lost.
-    pub fn sift(&self, mut keep: impl FnMut(i64, &[u8]) -> bool) -> Result<usize, Errno> {
+    /// As [`Queue::receive`].
+    pub fn drain(&self, select: Select) -> Result<usize, Errno> {
         let mut buffer = Buffer::default();
-        let mut kept = VecDeque::new();
         let mut dropped = 0;
+        while self.try_receive(select, &mut buffer)? {
+            dropped += 1;
+        }
+        Ok(dropped)
+    }
+
+    /// Takes each message of a selection out in turn and puts back, in order, those that `keep` wants.
+    /// Each goes back at once, for senders may be waiting for its room. Never sleeps: what found no
+    /// room is handed to the caller, who has to [`Queue::put_back`] it.
+    ///
+    /// # Errors
+    /// As [`Queue::stat`].
+    pub fn sift_by(&self, select: Select, mut keep: impl FnMut(i64, &[u8]) -> bool) -> Result<Sifted, Errno> {
+        let mut buffer = Buffer::default();
+        let mut sifted = Sifted::default();
         for _ in 0..self.stat()?.messages {
-            if self.try_receive(Select::Any, &mut buffer) != Ok(true) {
+            if self.try_receive(select, &mut buffer) != Ok(true) {
                 break;
             }
             if keep(buffer.mtype(), buffer.mtext()) {
-                kept.push_back((buffer.mtype(), buffer.mtext().to_vec()));
+                sifted.waiting.push_back((buffer.mtype(), buffer.mtext().to_vec()));
             } else {
-                dropped += 1;
+                sifted.dropped += 1;
             }
-            self.put_back(&mut kept);
+            self.put_back(&mut sifted.waiting);
         }
-        for _ in 0..200 {
-            if self.put_back(&mut kept) {
-                return Ok(dropped);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Err(Errno::EAGAIN)
+        Ok(sifted)
     }
 
-    /// Sends what finds room; whether that was all.
-    fn put_back(&self, kept: &mut VecDeque<(i64, Vec<u8>)>) -> bool {
-        while let Some((mtype, mtext)) = kept.front() {
+    /// [`Queue::sift_by`] of all messages, waiting a second for room; how many it dropped.
+    ///
+    /// # Errors
+    /// As [`Queue::stat`]; `EAGAIN` when there was no room to put one back, which is then lost.
+    pub fn sift(&self, keep: impl FnMut(i64, &[u8]) -> bool) -> Result<usize, Errno> {
+        let mut sifted = self.sift_by(Select::Any, keep)?;
+        let all = self.put_back_within(&mut sifted.waiting, Duration::from_secs(1));
+        if all { Ok(sifted.dropped) } else { Err(Errno::EAGAIN) }
+    }
+
+    /// Sends what finds room, in order; whether that was all. Never sleeps.
+    pub fn put_back(&self, waiting: &mut VecDeque<(i64, Vec<u8>)>) -> bool {
+        while let Some((mtype, mtext)) = waiting.front() {
             if self.send(*mtype, mtext) == Err(Errno::EAGAIN) {
                 return false;
             }
-            kept.pop_front();
+            waiting.pop_front();
         }
         true
     }
 
-    fn receive_with(&self, select: Select, buffer: &mut Buffer, flags: i32) -> Result<(), Errno> {
-        buffer.len = 0;
-        buffer.len = sys::receive(self.id, buffer, select.msgtyp()?, flags | libc::MSG_NOERROR)?;
-        Ok(())
+    /// [`Queue::put_back`], again and again for up to `patience`; whether all found room.
+    pub fn put_back_within(&self, waiting: &mut VecDeque<(i64, Vec<u8>)>, patience: Duration) -> bool {
+        let start = Instant::now();
+        while !self.put_back(waiting) {
+            if start.elapsed() >= patience {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 }
 

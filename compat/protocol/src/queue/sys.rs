@@ -1,12 +1,52 @@
-//! The system calls on message queues: the only `unsafe` code of this crate.
+//! The system calls on message queues.
 //!
 //! `sysvmq` makes, inspects, changes and deletes queues where it builds, which is x86-64 with glibc;
-//! elsewhere [`own`] makes the same calls. Sending and receiving are our own everywhere, because a
-//! message is received by type, into a buffer of known size, and its length matters.
+//! elsewhere [`own`] makes the same calls. Sending and receiving are ours everywhere, because a message
+//! is received by type, into a buffer of known size, and its length matters.
 
-use super::{Buffer, CAPACITY};
 use libc::msqid_ds;
 use nix::errno::Errno;
+use std::mem::size_of;
+
+/// The most bytes of `mtext` that are sent or received; longer ones are received cut to this.
+/// (Linux's default `kernel.msgmax`.)
+pub const CAPACITY: usize = 8192;
+
+/// A `struct msgbuf` with room for [`CAPACITY`] bytes.
+#[repr(C)]
+pub struct Buffer {
+    mtype: libc::c_long,
+    mtext: [u8; CAPACITY],
+    // Not part of msgbuf: behind everything that the kernel writes.
+    len: usize,
+}
+
+const _: () = assert!(std::mem::offset_of!(Buffer, mtext) == size_of::<libc::c_long>());
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Buffer { mtype: 0, mtext: [0; CAPACITY], len: 0 }
+    }
+}
+
+impl Buffer {
+    /// A message to send; `None` when its text is too long, or its type is more than a `long` holds here.
+    pub(super) fn with(mtype: i64, mtext: &[u8]) -> Option<Self> {
+        let mut buffer = Buffer { mtype: mtype.try_into().ok()?, len: mtext.len(), ..Buffer::default() };
+        buffer.mtext.get_mut(..mtext.len())?.copy_from_slice(mtext);
+        Some(buffer)
+    }
+
+    /// The type of the message received last.
+    pub fn mtype(&self) -> i64 {
+        self.mtype.into()
+    }
+
+    /// The bytes of the message received last, at most [`CAPACITY`].
+    pub fn mtext(&self) -> &[u8] {
+        &self.mtext[..self.len]
+    }
+}
 
 #[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", target_env = "gnu")))]
 pub(super) use own::{create, delete, get, set};
@@ -65,30 +105,28 @@ mod own {
     }
 }
 
-/// The id of the key's queue, which must exist. (sysvmq's create would make a missing queue.)
+/// Opens the queue of a key. (sysvmq's call would make a missing one.)
 pub(super) fn open(key: i32) -> Result<i32, Errno> {
     // SAFETY: msgget takes plain integers.
     Errno::result(unsafe { libc::msgget(key, 0) })
 }
 
-/// Sends the first `len` bytes of the buffer's text, at most [`CAPACITY`], without waiting.
-pub(super) fn send(id: i32, buffer: &Buffer, len: usize) -> Result<(), Errno> {
-    let len = len.min(CAPACITY);
-    // SAFETY: `buffer` is a msgbuf whose text holds CAPACITY bytes.
-    let sent = unsafe { libc::msgsnd(id, (&raw const *buffer).cast(), len, libc::IPC_NOWAIT) };
+/// Sends what [`Buffer::with`] has made, without waiting for room.
+pub(super) fn send(id: i32, buffer: &Buffer) -> Result<(), Errno> {
+    let text = buffer.mtext().len();
+    // SAFETY: `buffer` is a msgbuf whose text holds at least `text` bytes.
+    let sent = unsafe { libc::msgsnd(id, (&raw const *buffer).cast(), text, libc::IPC_NOWAIT) };
     Errno::result(sent).map(drop)
 }
 
-/// Receives into the buffer; how many bytes of text.
-pub(super) fn receive(
-    id: i32,
-    buffer: &mut Buffer,
-    msgtyp: libc::c_long,
-    flags: i32,
-) -> Result<usize, Errno> {
+/// Receives a message that `msgtyp` selects, cut to [`CAPACITY`].
+pub(super) fn receive(id: i32, msgtyp: libc::c_long, buffer: &mut Buffer, flags: i32) -> Result<(), Errno> {
+    let flags = flags | libc::MSG_NOERROR;
+    buffer.len = 0;
     // SAFETY: `buffer` is a msgbuf with room for CAPACITY bytes of text, and lives through the call.
     let received = unsafe { libc::msgrcv(id, (&raw mut *buffer).cast(), CAPACITY, msgtyp, flags) };
-    Errno::result(received).map(isize::unsigned_abs)
+    buffer.len = Errno::result(received)?.unsigned_abs();
+    Ok(())
 }
 
 #[cfg(test)]
