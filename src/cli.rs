@@ -153,7 +153,7 @@ fn serve(start: Start) -> Result<(), String> {
 }
 
 fn options(start: Start) -> Result<Options, String> {
-    let config = config::load(start.config.as_deref())?;
+    let config = config::load(start.config.as_deref()).map_err(|error| error.to_string())?;
     let (switches, only_type) = Switches::from_words(&start.words);
     Ok(Options {
         key: start.key,

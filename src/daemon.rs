@@ -2,14 +2,24 @@
 #![forbid(unsafe_code)]
 
 use crate::config::{self, Config};
+use crate::executor::Executor;
+use crate::executor::clock::Clock;
+use crate::executor::life::Life;
+use crate::executor::persist::PersistQueue;
 use crate::executor::settings::{Overrides, Settings};
-use crate::executor::status::Switches;
-use crate::executor::{Executor, Parts};
+use crate::executor::status::{StatusDesk, Switches};
+use crate::executor::work::Work;
 use crate::helper::cpus::Cpus;
+use crate::helper::ends::Ends;
+use crate::helper::running::Helpers;
 use crate::intake::process::{IntakeProcess, Recipe};
 use crate::intake::user::intake_user;
+use crate::modules::care::ModuleCare;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
+use crate::queue::answers::Answers;
+use crate::queue::foreign::StaleMessages;
+use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
@@ -23,7 +33,8 @@ use std::fs::{DirBuilder, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
 /// How long helpers that run at the end may still take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -88,26 +99,52 @@ fn serve(
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
-    let ours = Store::open(&options.state_dir, Kernel::default());
-    let (served, switches) = (options.select(), options.switches);
-    let executor = Executor::start(Parts { queue, served, cpus, switches, journal, ours }, settings, intake)?;
-    executor.recover(recovered);
+    let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
+    let foreign = StaleMessages::new(queue, options.select(), Instant::now());
+    let executor = Executor::start(Arc::clone(&life), foreign, intake)?;
+    life.take_up_again(&recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     ready();
-    wait_for_end(signals, || reread(&options, queue, user, &executor));
+    wait_for_end(signals, || reread(&options, queue, user, &life));
     executor.stop(GRACE);
-    Ok(())
+    executor.failure().map_or(Ok(()), Err)
+}
+
+/// The life of requests under these settings.
+fn life(
+    queue: Queue,
+    options: &Options,
+    settings: Settings,
+    cpus: Cpus,
+    journal: Journal,
+) -> Result<Life, String> {
+    let (helpers, interval) = (Arc::new(Helpers::new(cpus)), options.switches.sweep_interval());
+    let store = Store::open(&options.state_dir, Kernel::default());
+    Ok(Life {
+        queue,
+        served: options.select(),
+        status: StatusDesk::new(options.switches),
+        work: Work::new(settings.at_once, settings.busy_limit),
+        settings: RwLock::new(Arc::new(settings)),
+        answers: Answers::new(Outbox::new(queue), journal),
+        persist: PersistQueue::default(),
+        care: Arc::new(ModuleCare::new(store, Arc::clone(&helpers), interval)),
+        helpers,
+        ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
+        clock: Clock::default(),
+    })
 }
 
 /// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
 /// one in force.
-fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, executor: &Executor) {
-    let reread = config::load(options.config_file.as_deref()).and_then(|config| {
-        ownership::give_access(queue, &config.queue, user)?;
-        warn_of_what_waits(&options.config, &config);
-        executor.set_settings(Settings::resolve(&config, &options.overrides));
-        Ok(())
-    });
+fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, life: &Life) {
+    let reread =
+        config::load(options.config_file.as_deref()).map_err(|error| error.to_string()).and_then(|config| {
+            ownership::give_access(queue, &config.queue, user)?;
+            warn_of_what_waits(&options.config, &config);
+            life.set_settings(Settings::resolve(&config, &options.overrides));
+            Ok(())
+        });
     match reread {
         Ok(()) => info!("SIGHUP: the configuration is read again"),
         Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),

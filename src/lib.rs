@@ -15,3 +15,4 @@ pub mod modules;
 pub mod order;
 pub mod queue;
 pub mod sys;
+pub mod threads;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use kerneld::cli;
-use kerneld::demo::recorder;
+use kerneld_recorder as recorder;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

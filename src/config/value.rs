@@ -13,70 +13,70 @@ use std::time::Duration;
 /// Longest text of a request: the 1024 bytes that kerneld read, less the longest header.
 const MAX_TEXT: usize = 1012;
 
-/// What [`SettingsOf::AllWritable`] is called in the file.
+/// What [`ParametersOf::AllWritable`] is called in the file.
 const ALL_WRITABLE: &str = "all-writable";
 
 /// What is saved of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingsOf {
+pub enum ParametersOf {
     /// `"all-writable"`: every parameter below `/sys/module/NAME/parameters` that may be written.
     AllWritable,
     /// These, in this order.
-    Listed(Vec<Setting>),
+    Listed(Vec<Parameter>),
 }
 
 /// One setting of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting {
+pub enum Parameter {
     /// A file below `/sys/module/NAME/parameters`, by its name.
-    Parameter(String),
+    OfModule(String),
     /// A file below `/proc/sys`, by its path.
     ProcSys(PathBuf),
 }
 
-impl TryFrom<String> for Setting {
+impl TryFrom<String> for Parameter {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !text.is_empty() && text.chars().all(word) {
-            return Ok(Setting::Parameter(text));
+            return Ok(Parameter::OfModule(text));
         }
         let path = Path::new(&text);
         let below = path.strip_prefix("/proc/sys").is_ok_and(|rest| rest.components().next().is_some());
         let plain = path.components().all(|part| part != Component::ParentDir) && !text.contains('\0');
         if below && plain {
-            return Ok(Setting::ProcSys(path.to_owned()));
+            return Ok(Parameter::ProcSys(path.to_owned()));
         }
         Err(format!("{text:?} is neither a parameter's name nor a path below /proc/sys"))
     }
 }
 
-impl<'de> Deserialize<'de> for Setting {
+impl<'de> Deserialize<'de> for Parameter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         checked(deserializer)
     }
 }
 
-impl<'de> Deserialize<'de> for SettingsOf {
+impl<'de> Deserialize<'de> for ParametersOf {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Settings;
         impl<'de> Visitor<'de> for Settings {
-            type Value = SettingsOf;
+            type Value = ParametersOf;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 write!(f, "a list of settings, or {ALL_WRITABLE:?}")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<SettingsOf, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<ParametersOf, E> {
                 match text {
-                    ALL_WRITABLE => Ok(SettingsOf::AllWritable),
+                    ALL_WRITABLE => Ok(ParametersOf::AllWritable),
                     _ => Err(E::unknown_variant(text, &[ALL_WRITABLE])),
                 }
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<SettingsOf, A::Error> {
-                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(SettingsOf::Listed)
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<ParametersOf, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(ParametersOf::Listed)
             }
         }
         deserializer.deserialize_any(Settings)

@@ -1,8 +1,8 @@
 //! Releases that wait for their time: no process and no thread each, only an entry. Pure.
 #![forbid(unsafe_code)]
 
-use crate::executor::jobs::Waiter;
 use crate::order::name::ModuleName;
+use crate::order::task::Waiter;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 

@@ -2,13 +2,13 @@
 #![forbid(unsafe_code)]
 
 use crate::config::rules::Rules;
-use crate::config::{Config, SettingsOf, SystemConfig};
-use crate::modules::parameters::Drivers;
-use crate::order::name::ModuleName;
+use crate::config::{Config, SystemConfig};
+use crate::modules::care::CareSettings;
+use crate::modules::parameters::SavedParameters;
 use kerneld_persist::Store;
 use nix::unistd::{AccessFlags, access};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the command line says of helpers, which outlasts a reread of the configuration.
@@ -23,10 +23,8 @@ pub struct Overrides {
 /// How requests are carried out.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The helper to run; `None` for what `/proc/sys/kernel/modprobe` names at each request.
-    pub modprobe: Option<PathBuf>,
-    /// Log what would run and answer 0.
-    pub dry_run: bool,
+    /// The modprobe to run, and what else goes along with loading and unloading.
+    pub modules: Arc<CareSettings>,
     /// Helpers at once.
     pub at_once: usize,
     /// How long a request past that waits for a place.
@@ -43,10 +41,6 @@ pub struct Settings {
     pub system: Vec<SystemCommand>,
     /// What get_persist and set_persist are about.
     pub store: Store,
-    /// Which settings of which modules outlive them.
-    pub drivers: BTreeMap<ModuleName, SettingsOf>,
-    /// Where those are kept.
-    pub drivers_file: PathBuf,
 }
 
 /// A command that KERNELD_SYSTEM may name.
@@ -68,8 +62,15 @@ impl Settings {
     pub fn resolve(config: &Config, overrides: &Overrides) -> Self {
         let route = &config.route;
         Settings {
-            modprobe: overrides.modprobe.clone().or_else(|| config.modprobe.clone()),
-            dry_run: overrides.dry_run,
+            modules: Arc::new(CareSettings {
+                parameters: SavedParameters {
+                    listed: config.persist.settings.clone(),
+                    file: config.persist.file.with_file_name("drivers.toml"),
+                    sysroot: PathBuf::from("/"),
+                },
+                modprobe: overrides.modprobe.clone().or_else(|| config.modprobe.clone()),
+                dry_run: overrides.dry_run,
+            }),
             at_once: config.helpers.at_once,
             busy_limit: config.helpers.busy_limit,
             rules: config.modules.clone(),
@@ -78,14 +79,7 @@ impl Settings {
             blanker: config.blanker.helper.clone(),
             system: config.system.iter().filter_map(system_command).collect(),
             store: Store::new(&config.persist.file),
-            drivers: config.persist.settings.clone(),
-            drivers_file: config.persist.file.with_file_name("drivers.toml"),
         }
-    }
-
-    /// What is done about drivers' settings.
-    pub fn drivers(&self) -> Drivers<'_> {
-        Drivers { settings: &self.drivers, file: &self.drivers_file, sysroot: Path::new("/") }
     }
 
     /// The command that stands for a KERNELD_SYSTEM text.

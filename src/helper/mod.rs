@@ -3,7 +3,9 @@
 
 pub mod clone;
 pub mod cpus;
+pub mod ends;
 pub mod modprobe;
+pub mod running;
 pub mod watched;
 
 use std::borrow::Cow;

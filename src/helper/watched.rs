@@ -29,7 +29,7 @@ impl From<i32> for Outcome {
 }
 
 /// A running helper.
-pub struct Running {
+pub struct Watched {
     child: Child,
     watch: Watch,
     handle: Option<Handle>,
@@ -56,7 +56,7 @@ impl Handle {
 ///
 /// # Errors
 /// The errno of a helper that cannot be run.
-pub fn spawn(helper: &Helper) -> Result<Running, i32> {
+pub fn spawn(helper: &Helper) -> Result<Watched, i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     let mut command = command(helper);
     if matches!(helper.watch, Watch::Output(_)) {
@@ -64,7 +64,7 @@ pub fn spawn(helper: &Helper) -> Result<Running, i32> {
     }
     let child = command.spawn().map_err(errno)?;
     let handle = handle_of(&child);
-    Ok(Running { child, watch: helper.watch, handle })
+    Ok(Watched { child, watch: helper.watch, handle })
 }
 
 /// The helper as the standard library starts it, with nothing inherited but descriptors.
@@ -79,7 +79,7 @@ fn handle_of(child: &Child) -> Option<Handle> {
     pidfd_open(pid, PidfdFlags::empty()).ok().map(|fd| Handle(Arc::new(fd)))
 }
 
-impl Running {
+impl Watched {
     /// Its pid.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -3,6 +3,7 @@
 
 pub mod arrivals;
 pub mod autoclean;
+pub mod care;
 pub mod kernel;
 pub mod parameters;
 pub mod store;

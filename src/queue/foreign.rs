@@ -33,16 +33,12 @@ impl StaleMessages {
         StaleMessages { queue, served, next: now + AGE, pause: AGE, seen: HashMap::new() }
     }
 
-    /// When [`StaleMessages::look`] wants to be called.
-    pub fn next_look(&self) -> Option<Instant> {
-        Some(self.next)
-    }
-
     /// Looks, if it is time: while the queue is empty ever more rarely, while it is not every [`AGE`].
     /// In a full one, drops what lay there at the last look too and is not `wanted`.
-    pub fn look(&mut self, now: Instant, wanted: impl Fn(i64) -> bool) {
+    /// Says when it wants to be called next.
+    pub fn look(&mut self, now: Instant, wanted: impl Fn(i64) -> bool) -> Instant {
         if now < self.next {
-            return;
+            return self.next;
         }
         let stat = self.queue.stat();
         let used = stat.is_ok_and(|stat| stat.messages > 0);
@@ -53,6 +49,7 @@ impl StaleMessages {
         } else {
             self.seen.clear();
         }
+        self.next
     }
 
     fn drop_old(&mut self, wanted: impl Fn(i64) -> bool) {
@@ -114,8 +111,7 @@ mod tests {
         let mut stale = StaleMessages::new(queue, Select::UpTo(255), start);
         let mut now = start;
         let looks = std::iter::from_fn(|| {
-            let next = stale.next_look()?;
-            stale.look(next, |_| false);
+            let next = stale.look(now, |_| false);
             let pause = next - now;
             now = next;
             Some(pause.as_secs())

@@ -2,7 +2,7 @@
 //! when nobody fetches them, as the 2.0 kernel dropped old messages from a full channel (`ipc/msg.c`).
 #![forbid(unsafe_code)]
 
-use kerneld_protocol::queue::{Buffer, Queue, Select};
+use kerneld_protocol::queue::{Queue, Select};
 use kerneld_protocol::request::ReplyTo;
 use log::warn;
 use nix::errno::Errno;
@@ -108,13 +108,7 @@ impl Outbox {
     }
 
     fn discard(&self, id: i32) -> bool {
-        let mut buffer = Buffer::default();
-        let select = Select::Exactly(i64::from(id));
-        let mut found = false;
-        while self.queue.try_receive(select, &mut buffer) == Ok(true) {
-            found = true;
-        }
-        found
+        self.queue.drain(Select::Exactly(i64::from(id))).is_ok_and(|dropped| dropped > 0)
     }
 
     fn queue_is_empty(&self) -> bool {
@@ -125,6 +119,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kerneld_protocol::queue::Buffer;
     use kerneld_protocol::wire::Layout;
 
     fn reply(id: i32) -> ReplyTo {

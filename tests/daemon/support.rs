@@ -1,16 +1,17 @@
 //! A daemon for one test, on a queue and in a directory of its own, with a recorder as its helper.
 
-use kerneld::demo::recorder::{self, Record};
-pub use kerneld_test_support::{PATIENCE, fresh_key, wait_until as wait_for};
-
 use kerneld_protocol::client::{Answer, Client, Failure};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder::{self as recorder, Record};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
+
+pub use kerneld_test_support::process::{children, comm};
+pub use kerneld_test_support::{PATIENCE, fresh_key, wait_until as wait_for};
 
 pub struct Daemon {
     pub key: i32,
@@ -100,7 +101,7 @@ impl Daemon {
     }
 
     pub fn records(&self) -> Vec<Record> {
-        recorder::read(self.dir.path()).unwrap()
+        recorder::runs(self.dir.path()).unwrap()
     }
 
     /// Requests of this text that were taken in.
@@ -149,17 +150,4 @@ impl Drop for Daemon {
             assert!(left.is_err(), "the daemon left its queue behind; its log:\n{}", self.log());
         }
     }
-}
-
-pub fn children(pid: u32) -> Vec<i32> {
-    let mut found = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-        let children = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
-        found.extend(children.split_whitespace().map(|pid| pid.parse::<i32>().unwrap()));
-    }
-    found
-}
-
-pub fn comm(pid: i32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }

@@ -2,10 +2,10 @@
 //! module that is being asked for, so no request may lead to one; and no helper is run by a shell.
 
 use crate::support::{Daemon, children, fresh_key, wait_for};
-use kerneld::demo::recorder;
 use kerneld::intake::sandbox;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder as recorder;
 use kerneld_test_support::{have, have_program};
 use std::fs;
 use std::path::Path;

@@ -94,6 +94,9 @@ pub fn today(old: &str) -> Request {
 }
 
 /// The names that kernels 2.2 (`false`) or 2.4 (`true`) ask for in place of `old`; none: it is gone, and why.
+///
+/// # Errors
+/// Why it is gone.
 pub fn under_modutils(old: &str, kernel_2_4: bool) -> Result<Vec<String>, &'static str> {
     let same = Ok(vec![old.to_owned()]);
     let Some(row) = ROWS.iter().find(|row| matches(row.old, old).is_some()) else { return same };

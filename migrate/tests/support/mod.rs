@@ -31,7 +31,7 @@ pub fn copy_of(fixture: &str) -> tempfile::TempDir {
     directory
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("a folder of a fixture") {
         let entry = entry.expect("an entry");
         let target = to.join(entry.file_name());

@@ -65,7 +65,7 @@ impl Writer<'_> {
         from.sort_unstable();
         from.dedup();
         let note = requests::today(name).note;
-        if self.meaning.is_for_nobody(name, &resolved.chain) {
+        if self.meaning.is_for_nobody(name) {
             return self.left_out(lines, &note);
         }
         match &resolved.end {
@@ -81,6 +81,9 @@ impl Writer<'_> {
                     "{name} leads to {list}, which stands for several modules: give this to each of them"
                 );
                 self.refuse_for(lines, Kind::Clash, &why);
+            }
+            End::List(kind, list) if !self.has_member(*kind, list) => {
+                self.left_out(lines, &format!("none of the modules of {list} can be loaded today"));
             }
             End::List(_, list) => {
                 let base = self.virtual_name(list);
