@@ -50,7 +50,7 @@ pub struct SystemCommand {
     pub text: String,
     /// The program that it stands for.
     pub path: PathBuf,
-    /// Its arguments after argv[0].
+    /// Its arguments after `argv[0]`.
     pub args: Vec<String>,
     /// How long it may take.
     pub limit: Duration,

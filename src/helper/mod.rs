@@ -17,9 +17,9 @@ use std::time::Duration;
 /// A program to execve, with nothing inherited but what is written here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Helper {
-    /// The program, also its argv[0].
+    /// The program, also its `argv[0]`.
     pub path: PathBuf,
-    /// The arguments after argv[0].
+    /// The arguments after `argv[0]`.
     pub args: Vec<String>,
     /// What `KERNELD_TRIGGER` is set to, if at all: the pid that the request carries.
     pub trigger: Option<i16>,
