@@ -59,15 +59,11 @@ impl Writer<'_> {
         if name.starts_with('/') {
             return self.left_out(lines, "names of device files were for devfs, which is gone");
         }
-        let resolved = self.meaning.resolve(name);
-        let mut from = resolved.lines.clone();
-        from.extend_from_slice(lines);
-        from.sort_unstable();
-        from.dedup();
-        let note = requests::today(name).note;
         if self.meaning.is_for_nobody(name) {
-            return self.left_out(lines, &note);
+            return self.left_out(lines, &requests::today(name).note);
         }
+        let resolved = self.meaning.resolve(name);
+        let from = all_of(&resolved.lines, lines);
         match &resolved.end {
             End::Loop => self.refuse_for(
                 lines,
@@ -85,18 +81,20 @@ impl Writer<'_> {
             End::List(kind, list) if !self.has_member(*kind, list) => {
                 self.left_out(lines, &format!("none of the modules of {list} can be loaded today"));
             }
-            End::List(_, list) => {
-                let base = self.virtual_name(list);
-                for form in self.meaning.forms(name) {
-                    self.alias(&form, &base, &from);
-                }
-                self.rewritten(lines, &note);
-            }
+            End::List(_, list) => self.alias_of_list(name, list, lines, &from),
             End::Module(module) => {
                 let chain = &resolved.chain;
                 self.module_or_alias(&Subject { name, module, chain, lines, from: &from });
             }
         }
+    }
+
+    fn alias_of_list(&mut self, name: &str, list: &str, lines: &[LineId], from: &[LineId]) {
+        let base = self.virtual_name(list);
+        for form in self.meaning.forms(name) {
+            self.alias(&form, &base, from);
+        }
+        self.rewritten(lines, &requests::today(name).note);
     }
 
     fn module_or_alias(&mut self, subject: &Subject) {
@@ -211,4 +209,12 @@ fn is_writable(name: &str) -> bool {
         || name.contains(['[', ']', '"', '\'', '\\', '#'])
         || name.chars().any(char::is_control)
         || name.starts_with('-'))
+}
+
+/// Both, in order, each line once.
+fn all_of(one: &[LineId], other: &[LineId]) -> Vec<LineId> {
+    let mut all = [one, other].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
