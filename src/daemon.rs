@@ -21,6 +21,7 @@ use crate::queue::answers::Answers;
 use crate::queue::foreign::StaleMessages;
 use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
+use crate::readiness::Readiness;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
@@ -41,23 +42,23 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Everything that the command line and the configuration say.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The queue's key.
-    pub key: i32,
+    pub(crate) key: i32,
     /// Where pid file and state are kept.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// Log to standard error and stay.
-    pub foreground: bool,
+    pub(crate) foreground: bool,
     /// Which types to serve: kerneld's `type=N`, else 1 to 255.
-    pub only_type: Option<i64>,
+    pub(crate) only_type: Option<i64>,
     /// What the command line says of helpers.
-    pub overrides: Overrides,
+    pub(crate) overrides: Overrides,
     /// `delay`, `keep`, `debug` at start.
-    pub switches: Switches,
+    pub(crate) switches: Switches,
     /// The file, and where it was read from if `--config` named it.
-    pub config: Config,
+    pub(crate) config: Config,
     /// `--config`.
-    pub config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 impl Options {
@@ -67,11 +68,11 @@ impl Options {
     }
 }
 
-/// Runs the daemon until SIGTERM or SIGINT. `ready` is called once requests are served.
+/// Runs the daemon until SIGTERM or SIGINT. `readiness` is told once requests are served.
 ///
 /// # Errors
 /// A sentence that says what stood in the way of the start.
-pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
+pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
     sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
@@ -79,7 +80,7 @@ pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     let log = start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
     let queue = ownership::open(options.key)?;
-    let served = serve(queue, options, log, &mut signals, ready);
+    let served = serve(queue, options, log, &mut signals, readiness);
     let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
     drop(pid_file);
     served.and(removed)
@@ -90,7 +91,7 @@ fn serve(
     options: Options,
     log: File,
     signals: &mut Signals,
-    ready: impl FnOnce(),
+    readiness: Readiness,
 ) -> Result<(), String> {
     let user = intake_user(&options.config)?;
     ownership::give_access(queue, &options.config.queue, user)?;
@@ -104,7 +105,7 @@ fn serve(
     let executor = Executor::start(Arc::clone(&life), foreign, intake)?;
     life.take_up_again(&recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
-    ready();
+    readiness.tell();
     wait_for_end(signals, || reread(&options, queue, user, &life));
     executor.stop(GRACE);
     executor.failure().map_or(Ok(()), Err)

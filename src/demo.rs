@@ -10,6 +10,7 @@ use kerneld_recorder as recorder;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,7 +45,7 @@ struct Row {
 ///
 /// # Errors
 /// A sentence, when something did not go as it must.
-pub fn run() -> Result<(), String> {
+pub(crate) fn run() -> Result<(), String> {
     let demo = Demo::start()?;
     let mut rows: Vec<Row> = demo.steps().iter().map(|step| demo.row(step)).collect();
     rows.extend(demo.folded());
@@ -85,17 +86,14 @@ impl Demo {
         Ok(demo)
     }
 
-    /// Waits for the daemon to say that it serves; passes on what it says otherwise.
+    /// Waits for the daemon to tell that it serves; if it does not, passes on what its log says.
     fn wait_until_served(&mut self) -> Result<(), String> {
-        let log = self.daemon.stderr.take().ok_or("the daemon has no log")?;
-        let mut said = Vec::new();
-        for line in BufReader::new(log).lines().map_while(Result::ok) {
-            if line.contains("serving queue") {
-                return Ok(());
-            }
-            said.push(line);
+        let ready = self.daemon.stdout.take().ok_or("the daemon has no standard output")?;
+        if BufReader::new(ready).lines().next().is_some_and(|line| line.is_ok()) {
+            return Ok(());
         }
-        Err(format!("the daemon did not start: {}", said.join("; ")))
+        let said = std::fs::read_to_string(log(&self.dir)).unwrap_or_default();
+        Err(format!("the daemon did not start: {}", said.trim_end().replace('\n', "; ")))
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -199,7 +197,7 @@ fn launch(dir: &TempDir, key: i32, helper: &Path) -> std::io::Result<Child> {
     let config = dir.path().join("kerneld.toml");
     std::fs::write(&config, "")?;
     Command::new(program()?)
-        .args(["--foreground", "--key", &key.to_string()])
+        .args(["--foreground", "--ready-fd=1", "--key", &key.to_string()])
         .arg("--state-dir")
         .arg(dir.path().join("state"))
         .arg("--config")
@@ -207,9 +205,13 @@ fn launch(dir: &TempDir, key: i32, helper: &Path) -> std::io::Result<Child> {
         .arg("--modprobe")
         .arg(helper)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(log(dir))?)
         .spawn()
+}
+
+fn log(dir: &TempDir) -> PathBuf {
+    dir.path().join("log")
 }
 
 fn program() -> std::io::Result<PathBuf> {

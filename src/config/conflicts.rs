@@ -9,9 +9,9 @@ use toml::Spanned;
 use toml::de::{Error, from_str};
 
 /// A conflict, and the byte where the later of the two stands.
-pub struct Conflict {
-    pub at: usize,
-    pub what: String,
+pub(crate) struct Conflict {
+    pub(crate) at: usize,
+    pub(crate) what: String,
 }
 
 /// The keys that can be in conflict, with their places.
@@ -40,7 +40,7 @@ struct Persist {
 ///
 /// # Errors
 /// When a value is wrong.
-pub fn find(text: &str) -> Result<Option<Conflict>, Error> {
+pub(crate) fn find(text: &str) -> Result<Option<Conflict>, Error> {
     let Places { system, persist } = from_str(text)?;
     let numbers = same_number(&persist);
     Ok(repeated(system.iter().map(|system| &system.text), str::to_owned)

@@ -65,7 +65,7 @@ fn nearest(message: &str) -> Option<&str> {
 }
 
 /// What stands between backticks.
-pub fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 

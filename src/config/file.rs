@@ -14,39 +14,39 @@ use std::time::Duration;
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Config {
+pub(crate) struct Config {
     /// The helper to run in place of what `/proc/sys/kernel/modprobe` names; an absolute path.
     #[serde(deserialize_with = "value::some_absolute")]
-    pub modprobe: Option<PathBuf>,
+    pub(crate) modprobe: Option<PathBuf>,
     /// Who may send requests.
-    pub queue: QueueConfig,
+    pub(crate) queue: QueueConfig,
     /// The process that reads them.
-    pub intake: IntakeConfig,
+    pub(crate) intake: IntakeConfig,
     /// How many helpers run.
-    pub helpers: HelpersConfig,
+    pub(crate) helpers: HelpersConfig,
     /// Which modules requests may name.
-    pub modules: Rules,
+    pub(crate) modules: Rules,
     /// What serves `request_route`.
-    pub route: RouteConfig,
+    pub(crate) route: RouteConfig,
     /// What serves `screenblanker`.
-    pub blanker: BlankerConfig,
+    pub(crate) blanker: BlankerConfig,
     /// The texts that `system` may carry; none by default, which refuses every one.
-    pub system: Vec<SystemConfig>,
+    pub(crate) system: Vec<SystemConfig>,
     /// Persistent settings.
-    pub persist: PersistConfig,
+    pub(crate) persist: PersistConfig,
     /// The record of requests.
-    pub journal: JournalConfig,
+    pub(crate) journal: JournalConfig,
 }
 
 /// `[queue]`: who may send requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct QueueConfig {
+pub(crate) struct QueueConfig {
     /// Permission bits, as text in octal: `"0600"` lets root in, `"0660"` the group too, `"0666"` all.
     #[serde(deserialize_with = "octal")]
-    pub mode: u16,
+    pub(crate) mode: u16,
     /// The group for which the middle digit of `mode` speaks.
-    pub group: Option<String>,
+    pub(crate) group: Option<String>,
 }
 
 impl Default for QueueConfig {
@@ -58,10 +58,10 @@ impl Default for QueueConfig {
 /// `[intake]`: the process that reads requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct IntakeConfig {
+pub(crate) struct IntakeConfig {
     /// The user that it becomes when kerneld is started by root: `kerneld` if there is such a user,
     /// else the nameless id 61183.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
 }
 
 /// Helpers at once (`MAX_KMOD_CONCURRENT`, `kernel/module/kmod.c`).
@@ -73,14 +73,14 @@ pub const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// `[helpers]`: how many run. The defaults are kmod's (`kernel/module/kmod.c`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct HelpersConfig {
+pub(crate) struct HelpersConfig {
     /// Helpers that may run at once, 1 to 1000.
     #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
-    pub at_once: usize,
+    pub(crate) at_once: usize,
     /// How long a request waits for a place when all are taken, 0 to 3600 seconds; 0 fails at once,
     /// as Linux 2.4 did.
     #[serde(deserialize_with = "seconds::<_, 0, 3600>")]
-    pub busy_limit: Duration,
+    pub(crate) busy_limit: Duration,
 }
 
 impl Default for HelpersConfig {
@@ -92,14 +92,14 @@ impl Default for HelpersConfig {
 /// `[route]`: what serves `request_route`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct RouteConfig {
+pub(crate) struct RouteConfig {
     /// The program that is run with the address as its one argument; an absolute path. If it cannot
     /// be executed, route requests are answered 0 at once.
     #[serde(deserialize_with = "absolute")]
-    pub helper: PathBuf,
+    pub(crate) helper: PathBuf,
     /// After how long it is ended, 1 to 3600 seconds.
     #[serde(deserialize_with = "seconds::<_, 1, 3600>")]
-    pub time_limit: Duration,
+    pub(crate) time_limit: Duration,
 }
 
 impl Default for RouteConfig {
@@ -111,10 +111,10 @@ impl Default for RouteConfig {
 /// `[blanker]`: what serves `screenblanker`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct BlankerConfig {
+pub(crate) struct BlankerConfig {
     /// The program that `on` runs and `off` ends; an absolute path.
     #[serde(deserialize_with = "absolute")]
-    pub helper: PathBuf,
+    pub(crate) helper: PathBuf,
 }
 
 impl Default for BlankerConfig {
@@ -126,16 +126,16 @@ impl Default for BlankerConfig {
 /// `[[system]]`: one text that a `system` request may carry, and what is run for it. No shell.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SystemConfig {
+pub(crate) struct SystemConfig {
     /// The request's whole text, 1 to 1012 bytes; each may be listed once.
     #[serde(deserialize_with = "request_text")]
-    pub text: String,
+    pub(crate) text: String,
     /// The program, an absolute path, and its arguments, as they are.
     #[serde(deserialize_with = "argv")]
-    pub argv: Vec<String>,
+    pub(crate) argv: Vec<String>,
     /// After how long it is ended, 1 to 3600 seconds.
     #[serde(default = "ten_seconds", deserialize_with = "seconds::<_, 1, 3600>")]
-    pub time_limit: Duration,
+    pub(crate) time_limit: Duration,
 }
 
 pub(crate) fn ten_seconds() -> Duration {
@@ -146,18 +146,18 @@ pub(crate) fn ten_seconds() -> Duration {
 /// patch are not known.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct PersistConfig {
+pub(crate) struct PersistConfig {
     /// The GDBM file that keeps the pairs; an absolute path.
     #[serde(deserialize_with = "absolute")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// The message type of `get_persist`, 1 to 254 and none of kerneld's own.
     #[serde(deserialize_with = "persist_number")]
-    pub get_number: u8,
+    pub(crate) get_number: u8,
     /// The message type of `set_persist`, likewise, and another.
     #[serde(deserialize_with = "persist_number")]
-    pub set_number: u8,
+    pub(crate) set_number: u8,
     /// Which settings of which module are saved when it is unloaded and put back when it is loaded.
-    pub settings: BTreeMap<ModuleName, ParametersOf>,
+    pub(crate) settings: BTreeMap<ModuleName, ParametersOf>,
 }
 
 impl Default for PersistConfig {
@@ -174,10 +174,10 @@ impl Default for PersistConfig {
 /// `[journal]`: the record of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct JournalConfig {
+pub(crate) struct JournalConfig {
     /// Bytes that it may take, 65536 to 1073741824.
     #[serde(deserialize_with = "within::<_, _, 65_536, 1_073_741_824>")]
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 impl Default for JournalConfig {

@@ -8,7 +8,7 @@
 pub(crate) mod clock;
 mod decision;
 pub(crate) mod delays;
-pub mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod life;
 pub(crate) mod persist;
 pub(crate) mod settings;

@@ -13,53 +13,53 @@ use std::time::Duration;
 
 /// What the command line says of helpers, which outlasts a reread of the configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// `--modprobe`.
-    pub modprobe: Option<PathBuf>,
+    pub(crate) modprobe: Option<PathBuf>,
     /// `--dry-run`.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// How requests are carried out.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The modprobe to run, and what else goes along with loading and unloading.
-    pub modules: Arc<CareSettings>,
+    pub(crate) modules: Arc<CareSettings>,
     /// Helpers at once.
-    pub at_once: usize,
+    pub(crate) at_once: usize,
     /// How long a request past that waits for a place.
-    pub busy_limit: Duration,
+    pub(crate) busy_limit: Duration,
     /// Which modules may be loaded and unloaded.
-    pub rules: Rules,
+    pub(crate) rules: Rules,
     /// The helper for request_route, if it was executable when this was resolved.
-    pub route_helper: Option<PathBuf>,
+    pub(crate) route_helper: Option<PathBuf>,
     /// How long it may take.
-    pub route_limit: Duration,
+    pub(crate) route_limit: Duration,
     /// The screen blanker.
-    pub blanker: PathBuf,
+    pub(crate) blanker: PathBuf,
     /// The commands that KERNELD_SYSTEM may name.
-    pub system: Vec<SystemCommand>,
+    pub(crate) system: Vec<SystemCommand>,
     /// What get_persist and set_persist are about.
-    pub store: Store,
+    pub(crate) store: Store,
 }
 
 /// A command that KERNELD_SYSTEM may name.
 #[derive(Clone, Debug)]
-pub struct SystemCommand {
+pub(crate) struct SystemCommand {
     /// The request's text, to the letter.
-    pub text: String,
+    pub(crate) text: String,
     /// The program that it stands for.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its arguments after argv[0].
-    pub args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// How long it may take.
-    pub limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 impl Settings {
     /// What a configuration and the command line come to now: the route helper counts if it can be
     /// executed at this moment, as kerneld looked for it at start and at SIGHUP.
-    pub fn resolve(config: &Config, overrides: &Overrides) -> Self {
+    pub(crate) fn resolve(config: &Config, overrides: &Overrides) -> Self {
         let route = &config.route;
         Settings {
             modules: Arc::new(CareSettings {
@@ -83,7 +83,7 @@ impl Settings {
     }
 
     /// The command that stands for a KERNELD_SYSTEM text.
-    pub fn system_command(&self, text: &str) -> Option<&SystemCommand> {
+    pub(crate) fn system_command(&self, text: &str) -> Option<&SystemCommand> {
         self.system.iter().find(|command| command.text == text)
     }
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 /// What kdstat's words set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switches {
+pub(crate) struct Switches {
     /// Seconds before a delayed release and between sweeps; 0 at start means no timer.
-    pub delay: u32,
+    pub(crate) delay: u32,
     /// Whether releases and autoclean are ignored.
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// Whether each step is logged.
-    pub debug: bool,
+    pub(crate) debug: bool,
 }
 
 impl Default for Switches {
@@ -30,7 +30,7 @@ impl Default for Switches {
 impl Switches {
     /// What kerneld's own words of the command line ask for, and `type=N` if given. Unknown words
     /// were ignored, and are.
-    pub fn from_words(words: &[String]) -> (Self, Option<i64>) {
+    pub(crate) fn from_words(words: &[String]) -> (Self, Option<i64>) {
         let mut switches = Switches::default();
         let mut only_type = None;
         for word in words {
@@ -46,7 +46,7 @@ impl Switches {
     }
 
     /// Acts on a kdstat word; false if it is none of these. `delay=0` changes nothing, as in kerneld.
-    pub fn set(&mut self, word: &str) -> bool {
+    pub(crate) fn set(&mut self, word: &str) -> bool {
         match word {
             "debug" => self.debug = true,
             "nodebug" => self.debug = false,
@@ -116,7 +116,7 @@ impl StatusDesk {
 }
 
 /// The answer to kdstat: jobs newest first; after those that have begun, the releases that wait for their time.
-pub fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: &Delays) -> String {
+pub(crate) fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: &Delays) -> String {
     let begun = jobs.newest_first().map(job_line);
     let Switches { delay, keep, debug } = *switches;
     let state = kdstat::State {

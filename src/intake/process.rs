@@ -22,15 +22,15 @@ const RESTART_WINDOW: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// How to start an intake.
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// Arguments of `kerneld intake`, without the channel's name.
-    pub args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// Where its log lines go.
-    pub log: File,
+    pub(crate) log: File,
 }
 
 /// A running intake.
-pub struct IntakeProcess {
+pub(crate) struct IntakeProcess {
     recipe: Recipe,
     child: Child,
     receiver: IpcReceiver<FromIntake>,
@@ -39,7 +39,7 @@ pub struct IntakeProcess {
 }
 
 /// What came from the intake.
-pub enum Received {
+pub(crate) enum Received {
     /// A message.
     Message(FromIntake),
     /// Bytes that are none: the intake is broken or taken over.
@@ -53,7 +53,7 @@ impl IntakeProcess {
     ///
     /// # Errors
     /// A sentence that says why it did not get ready.
-    pub fn start(recipe: Recipe) -> Result<Self, String> {
+    pub(crate) fn start(recipe: Recipe) -> Result<Self, String> {
         let (child, receiver) = launch(&recipe)?;
         Ok(IntakeProcess { recipe, child, receiver, starts: VecDeque::from([Instant::now()]) })
     }
@@ -62,7 +62,7 @@ impl IntakeProcess {
     ///
     /// # Errors
     /// As [`IntakeProcess::start`]; or when too many ended too soon.
-    pub fn restart(&mut self) -> Result<(), String> {
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
         self.starts.retain(|start| start.elapsed() < RESTART_WINDOW);
         if self.starts.len() >= RESTARTS {
             return Err(format!("the intake ended {RESTARTS} times in {} s", RESTART_WINDOW.as_secs()));
@@ -73,12 +73,12 @@ impl IntakeProcess {
     }
 
     /// Its pid.
-    pub fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         pid_of(&self.child)
     }
 
     /// Waits for what it says next.
-    pub fn receive(&self) -> Received {
+    pub(crate) fn receive(&self) -> Received {
         match self.receiver.recv() {
             Ok(message) => Received::Message(message),
             Err(IpcError::Disconnected) => Received::Ended,
@@ -87,12 +87,12 @@ impl IntakeProcess {
     }
 
     /// Ends it at once; [`Received::Ended`] follows.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let _ = kill(self.pid(), Signal::SIGKILL);
     }
 
     /// Takes its exit status, which leaves its pid free for others.
-    pub fn reap(&mut self) -> String {
+    pub(crate) fn reap(&mut self) -> String {
         self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 }

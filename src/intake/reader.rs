@@ -18,24 +18,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What an intake needs to know.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// The channel to the executor.
-    pub channel: String,
+    pub(crate) channel: String,
     /// The queue's id.
-    pub queue: i32,
+    pub(crate) queue: i32,
     /// Which requests to take.
-    pub select: Select,
+    pub(crate) select: Select,
     /// The numbers of the persistent settings' requests.
-    pub persist: PersistNumbers,
+    pub(crate) persist: PersistNumbers,
     /// User and group to become, if the executor may choose.
-    pub become_user: Option<(u32, u32)>,
+    pub(crate) become_user: Option<(u32, u32)>,
 }
 
 /// Reads requests until SIGTERM; then passes on what is there, and ends.
 ///
 /// # Errors
 /// A sentence: a hardening step failed, or the queue or the executor is gone.
-pub fn run(setup: &Setup) -> Result<(), String> {
+pub(crate) fn run(setup: &Setup) -> Result<(), String> {
     let asked_to_end = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGTERM, Arc::clone(&asked_to_end))
         .map_err(|error| format!("cannot listen for SIGTERM: {error}"))?;

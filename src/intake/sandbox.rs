@@ -12,7 +12,7 @@ use std::fmt::Display;
 ///
 /// # Errors
 /// A sentence naming the step that failed.
-pub fn lock_in(become_user: Option<(u32, u32)>) -> Result<(), String> {
+pub(crate) fn lock_in(become_user: Option<(u32, u32)>) -> Result<(), String> {
     drop_bounding_set()?;
     if let Some((uid, gid)) = become_user {
         change_user(Uid::from_raw(uid), Gid::from_raw(gid))?;

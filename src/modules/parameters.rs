@@ -26,13 +26,13 @@ type Saved = BTreeMap<String, Values>;
 
 /// Which parameters of which modules are kept, and where. Modules that are not listed cost nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedParameters {
+pub(crate) struct SavedParameters {
     /// What to keep of which module; in the names `-` and `_` are equal.
-    pub listed: BTreeMap<ModuleName, ParametersOf>,
+    pub(crate) listed: BTreeMap<ModuleName, ParametersOf>,
     /// Where the values are kept, `/var/lib/kerneld/drivers.toml` for root.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Where `sys` and `proc` are: `/`.
-    pub sysroot: PathBuf,
+    pub(crate) sysroot: PathBuf,
 }
 
 impl SavedParameters {
@@ -41,7 +41,7 @@ impl SavedParameters {
     /// no module has that name, for it may be an alias of any.
     ///
     /// Returns a sentence for the log about each thing that could not be saved.
-    pub fn save(&self, name: &str) -> Vec<String> {
+    pub(crate) fn save(&self, name: &str) -> Vec<String> {
         let name = underscored(name);
         let known = self.module(&name).exists();
         let mut complaints = Vec::new();
@@ -60,12 +60,12 @@ impl SavedParameters {
     }
 
     /// The listed modules that are not loaded now.
-    pub fn absent(&self) -> Vec<String> {
+    pub(crate) fn absent(&self) -> Vec<String> {
         self.listed_modules().map(|(module, _)| module).filter(|module| !self.is_loaded(module)).collect()
     }
 
     /// [`SavedParameters::restore`] of those among `absent` that are loaded by now.
-    pub fn restore_arrived(&self, absent: &[String]) -> Vec<String> {
+    pub(crate) fn restore_arrived(&self, absent: &[String]) -> Vec<String> {
         let arrived: Vec<&String> = absent.iter().filter(|module| self.is_loaded(module)).collect();
         self.restore(&arrived)
     }
@@ -74,7 +74,7 @@ impl SavedParameters {
     /// written, and only where the settings of today list it.
     ///
     /// Returns a sentence for the log about each setting that could not be put back.
-    pub fn restore<S: AsRef<str>>(&self, modules: &[S]) -> Vec<String> {
+    pub(crate) fn restore<S: AsRef<str>>(&self, modules: &[S]) -> Vec<String> {
         let modules: Vec<String> = modules.iter().map(|module| underscored(module.as_ref())).collect();
         let listed: Vec<_> = self.listed_modules().filter(|(module, _)| modules.contains(module)).collect();
         if listed.is_empty() {

@@ -35,21 +35,21 @@ pub enum Action {
 
 /// A request on its way from the intake to the executor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub(crate) struct Order {
     /// Where the answer goes.
-    pub reply: ReplyTo,
+    pub(crate) reply: ReplyTo,
     /// The request's number.
-    pub command: Command,
+    pub(crate) command: Command,
     /// The request's text, for the journal.
     #[serde(with = "serde_bytes")]
-    pub text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
     /// What to do; or why not, for the answer and the log.
-    pub verdict: Result<Action, Refusal>,
+    pub(crate) verdict: Result<Action, Refusal>,
 }
 
 /// What the intake says to the executor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FromIntake {
+pub(crate) enum FromIntake {
     /// The first word: connected, not locked in yet.
     Hello,
     /// Locked in, about to read the queue.

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// How old a message must be to be dropped.
-pub const AGE: Duration = Duration::from_secs(10);
+pub(crate) const AGE: Duration = Duration::from_secs(10);
 
 /// The longest that the daemon sleeps without a look at its queue: SysV queues wake nobody who does
 /// not receive, so a channel that others fill has to be looked at. With nothing else to do this is its
@@ -17,7 +17,7 @@ pub const AGE: Duration = Duration::from_secs(10);
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// What is remembered between two looks at the queue.
-pub struct StaleMessages {
+pub(crate) struct StaleMessages {
     queue: Queue,
     /// What the intake takes: nothing of that is stale.
     served: Select,
@@ -29,14 +29,14 @@ pub struct StaleMessages {
 
 impl StaleMessages {
     /// A first look comes [`AGE`] from now.
-    pub fn new(queue: Queue, served: Select, now: Instant) -> Self {
+    pub(crate) fn new(queue: Queue, served: Select, now: Instant) -> Self {
         StaleMessages { queue, served, next: now + AGE, pause: AGE, seen: HashMap::new() }
     }
 
     /// Looks, if it is time: while the queue is empty ever more rarely, while it is not every [`AGE`].
     /// In a full one, drops what lay there at the last look too and is not `wanted`.
     /// Says when it wants to be called next.
-    pub fn look(&mut self, now: Instant, wanted: impl Fn(i64) -> bool) -> Instant {
+    pub(crate) fn look(&mut self, now: Instant, wanted: impl Fn(i64) -> bool) -> Instant {
         if now < self.next {
             return self.next;
         }

@@ -18,7 +18,7 @@ const CAPACITY: u64 = 1 << 20;
 ///
 /// # Errors
 /// A sentence: the key is served already, or the system refuses.
-pub fn open(key: i32) -> Result<Queue, String> {
+pub(crate) fn open(key: i32) -> Result<Queue, String> {
     match Queue::create(key, 0o600) {
         Ok(queue) => Ok(queue),
         Err(Errno::EEXIST) => adopt(key),
@@ -46,7 +46,11 @@ fn adopt(key: i32) -> Result<Queue, String> {
 ///
 /// # Errors
 /// A sentence: an unknown group, or the queue belongs to somebody else.
-pub fn give_access(queue: Queue, config: &QueueConfig, intake: Option<(u32, u32)>) -> Result<(), String> {
+pub(crate) fn give_access(
+    queue: Queue,
+    config: &QueueConfig,
+    intake: Option<(u32, u32)>,
+) -> Result<(), String> {
     let gid = match &config.group {
         Some(name) => group(name)?,
         None => Gid::effective(),

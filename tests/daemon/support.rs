@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
+pub use kerneld_test_support::daemon::wait_until_ready;
 pub use kerneld_test_support::process::{children, comm};
 pub use kerneld_test_support::{PATIENCE, fresh_key, wait_until as wait_for};
 
@@ -38,21 +39,18 @@ fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
     fs::write(&config, "").unwrap();
     let configured = args.iter().any(|arg| arg.starts_with("--config"));
     let mut process = kerneld()
-        .args(["--foreground", "--key", &key.to_string()])
+        .args(["--foreground", "--ready-fd=1", "--key", &key.to_string()])
         .args((!configured).then(|| format!("--config={}", config.display())))
         .arg("--state-dir")
         .arg(dir.path().join("state"))
         .args(args)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(file)
         .spawn()
         .unwrap();
-    wait_for("the daemon to serve", || {
-        let ended = process.try_wait().unwrap();
-        assert!(ended.is_none(), "the daemon ended: {}", fs::read_to_string(&log).unwrap());
-        fs::read_to_string(&log).unwrap().contains("serving queue")
-    });
+    let serves = wait_until_ready(&mut process);
+    assert!(serves, "the daemon ended: {}", fs::read_to_string(&log).unwrap());
     process
 }
 

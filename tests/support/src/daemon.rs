@@ -1,9 +1,10 @@
 //! A folder, a key and a real daemon, for one test.
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use kerneld_protocol::queue::Queue;
 use kerneld_recorder as recorder;
@@ -11,7 +12,6 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::process::{signal, workspace_program};
-use crate::wait_until;
 
 /// A folder that every user may enter, and a key that no other test has.
 pub struct Place {
@@ -76,21 +76,19 @@ impl Daemon {
             recorder::install(place.folder.path(), &program).expect("a recorder");
         }
         let mut child = Command::new(program)
-            .args(["--foreground", "--key", &place.key()])
+            .args(["--foreground", "--ready-fd=1", "--key", &place.key()])
             .arg("--state-dir")
             .arg(place.path("state"))
             .arg("--config")
             .arg(config)
             .arg("--modprobe")
             .arg(&helper)
+            .stdout(Stdio::piped())
             .stderr(fs::File::create(&log).expect("a log"))
             .spawn()
             .expect("kerneld starts");
-        let said = || fs::read_to_string(&log).expect("the log");
-        wait_until("kerneld serves", || {
-            assert!(child.try_wait().expect("our child").is_none(), "kerneld: {}", said());
-            said().contains("serving queue")
-        });
+        let serves = wait_until_ready(&mut child);
+        assert!(serves, "kerneld: {}", fs::read_to_string(&log).expect("the log"));
         Daemon { queue: Queue::open(place.key).expect("the daemon's queue"), child }
     }
 
@@ -114,6 +112,16 @@ impl Drop for Daemon {
         // It may have crashed.
         let _ = self.child.wait();
     }
+}
+
+/// Waits until a daemon whose standard output is a pipe, and which was started with `--ready-fd=1`, serves;
+/// false if it ends before.
+///
+/// # Panics
+/// When its standard output is no pipe.
+pub fn wait_until_ready(daemon: &mut Child) -> bool {
+    let pipe = daemon.stdout.take().expect("the daemon's standard output");
+    BufReader::new(pipe).lines().next().is_some_and(|line| line.is_ok())
 }
 
 /// A program's output, as text without blanks around it.
