@@ -10,7 +10,7 @@ use crate::names::modules::{self, Today};
 use crate::names::{is_plain, requests};
 use crate::new::output::OutputLine;
 use crate::old::bytes::for_display;
-use crate::old::modules_conf::End;
+use crate::old::modules_conf::{End, ListKind};
 
 impl Writer<'_> {
     /// Writes everything that the meaning says.
@@ -59,11 +59,15 @@ impl Writer<'_> {
         if name.starts_with('/') {
             return self.left_out(lines, "names of device files were for devfs, which is gone");
         }
-        if self.meaning.is_for_nobody(name) {
-            return self.left_out(lines, &requests::today(name).note);
-        }
         let resolved = self.meaning.resolve(name);
-        let from = all_of(&resolved.lines, lines);
+        let mut from = resolved.lines.clone();
+        from.extend_from_slice(lines);
+        from.sort_unstable();
+        from.dedup();
+        let note = requests::today(name).note;
+        if self.meaning.is_for_nobody(name) {
+            return self.left_out(lines, &note);
+        }
         match &resolved.end {
             End::Loop => self.refuse_for(
                 lines,
@@ -72,16 +76,7 @@ impl Writer<'_> {
             ),
             End::Off => self.off(name, lines, &from),
             End::List(kind, list) if list == name => self.probe(*kind, name, lines),
-            End::List(_, list) if resolved.chain.iter().any(|name| self.says_more(name)) => {
-                let why = format!(
-                    "{name} leads to {list}, which stands for several modules: give this to each of them"
-                );
-                self.refuse_for(lines, Kind::Clash, &why);
-            }
-            End::List(kind, list) if !self.has_member(*kind, list) => {
-                self.left_out(lines, &format!("none of the modules of {list} can be loaded today"));
-            }
-            End::List(_, list) => self.alias_of_list(name, list, lines, &from),
+            End::List(kind, list) => self.list_alias(name, (*kind, list), &resolved.chain, lines, &from),
             End::Module(module) => {
                 let chain = &resolved.chain;
                 self.module_or_alias(&Subject { name, module, chain, lines, from: &from });
@@ -89,7 +84,24 @@ impl Writer<'_> {
         }
     }
 
-    fn alias_of_list(&mut self, name: &str, list: &str, lines: &[LineId], from: &[LineId]) {
+    /// An alias that ends at a `probe` or `probeall`.
+    fn list_alias(
+        &mut self,
+        name: &str,
+        (kind, list): (ListKind, &str),
+        chain: &[String],
+        lines: &[LineId],
+        from: &[LineId],
+    ) {
+        if chain.iter().any(|name| self.says_more(name)) {
+            let why = format!(
+                "{name} leads to {list}, which stands for several modules: give this to each of them"
+            );
+            return self.refuse_for(lines, Kind::Clash, &why);
+        }
+        if !self.has_member(kind, list) {
+            return self.left_out(lines, &format!("none of the modules of {list} can be loaded today"));
+        }
         let base = self.virtual_name(list);
         for form in self.meaning.forms(name) {
             self.alias(&form, &base, from);
@@ -209,12 +221,4 @@ fn is_writable(name: &str) -> bool {
         || name.contains(['[', ']', '"', '\'', '\\', '#'])
         || name.chars().any(char::is_control)
         || name.starts_with('-'))
-}
-
-/// Both, in order, each line once.
-fn all_of(one: &[LineId], other: &[LineId]) -> Vec<LineId> {
-    let mut all = [one, other].concat();
-    all.sort_unstable();
-    all.dedup();
-    all
 }
