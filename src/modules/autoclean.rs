@@ -1,5 +1,5 @@
 //! Unloads modules that came in through us once nothing has used them for a while. This file is the
-//! rule, and pure; [`arrivals`] learns what came in, [`store`] remembers it and sweeps.
+//! rule, and pure; [`super::arrivals`] learns what came in, [`super::store`] remembers it and sweeps.
 //!
 //! The rule is that of Linux 2.0 to 2.4 (`delete_module(NULL)`, `kernel/module.c`), which kept the marks
 //! "autoclean" and "visited" for each module. Today's kernels keep neither, so we do.
