@@ -48,6 +48,8 @@ fn parameters_that_exist_are_written_in_their_names_of_today() {
         ("options snd-ens1371 snd_index=1 snd_id=card", "options snd-ens1371 index=1 id=card"),
         ("options parport_pc io=0x378 irq=7 dma=3", "options parport_pc io=0x378 irq=7 dma=3"),
         ("options ip_conntrack hashsize=4096", "options nf_conntrack hashsize=4096"),
+        // one for each card then, one for all of them today
+        ("options 3c59x debug=2,2", "options 3c59x debug=2"),
         ("options nf-conntrack hashsize=4096", "options nf_conntrack hashsize=4096"),
     ] {
         let Some(planned) = planned(line) else { return };

@@ -68,6 +68,10 @@ impl Words {
         let (name, value) = own.text.split_once('=').unwrap_or((&own.text, ""));
         match refusal(owner.today, name, value, owner.kernel) {
             None => self.own.push(own),
+            Some(Refusal::Unfit(_)) if one_for_all(owner, name, value).is_some() => {
+                let text = format!("{name}={}", one_for_all(owner, name, value).unwrap_or_default());
+                self.own.push(Given { text, line: own.line });
+            }
             Some(refusal) => self.refuse(word, refusal),
         }
     }
@@ -84,6 +88,14 @@ impl Words {
 fn found<'a>(owner: Owner, key: &'a str) -> Option<&'a str> {
     let parameters = owner.kernel?.parameters(owner.today)?;
     [Some(key), key.strip_prefix("snd_")].into_iter().flatten().find(|name| parameters.has(name))
+}
+
+/// The one value of a list that gave each card the same, where today's module takes one for all cards.
+fn one_for_all<'a>(owner: Owner, name: &str, value: &'a str) -> Option<&'a str> {
+    let mut values = value.split(',');
+    let first = values.next()?;
+    let is_same = values.all(|other| other == first);
+    (is_same && refusal(owner.today, name, first, owner.kernel).is_none()).then_some(first)
 }
 
 enum Refusal {
