@@ -1,4 +1,4 @@
-//! Messages of types that nobody here serves, when they fill the channel: the 2.0 kernel's sender
+//! Messages of types that the daemon does not serve, when they fill the queue: the 2.0 kernel's sender
 //! dropped those older than 10 s from a full one (`ipc/msg.c`), and no kernel does so any more.
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) const AGE: Duration = Duration::from_secs(10);
 
 /// The longest that the daemon sleeps without a look at its queue: SysV queues wake nobody who does
-/// not receive, so a channel that others fill has to be looked at. With nothing else to do this is its
+/// not receive, so a queue that others fill has to be looked at. With nothing else to do this is its
 /// only wake-up, as often as kerneld's own alarm was by default.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -68,11 +68,10 @@ impl StaleMessages {
         });
         match dropped {
             Ok(0) => {}
-            Ok(count) => warn!(
-                "the channel was full: dropped {count} messages that nobody took in {} s",
-                AGE.as_secs()
-            ),
-            Err(errno) => warn!("cannot clear the full channel: {}", errno.desc()),
+            Ok(count) => {
+                warn!("the queue was full: dropped {count} messages that nobody took in {} s", AGE.as_secs())
+            }
+            Err(errno) => warn!("cannot clear the full queue: {}", errno.desc()),
         }
     }
 }

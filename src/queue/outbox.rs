@@ -1,5 +1,5 @@
-//! Answers on their way: sent without ever blocking, retried while the queue is full, and taken back
-//! when nobody fetches them, as the 2.0 kernel dropped old messages from a full channel (`ipc/msg.c`).
+//! Answers on their way: sent without ever blocking, tried again while the queue is full, and taken back
+//! if nobody fetches them, as the 2.0 kernel dropped old messages from a full queue (`ipc/msg.c`).
 #![forbid(unsafe_code)]
 
 use kerneld_protocol::queue::{Queue, Select};
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// How long an answer may lie unfetched (`ipc/msg.c`, Linux 2.0).
 pub(crate) const ANSWER_LIFE: Duration = Duration::from_secs(10);
 
-/// How long an answer may wait for room: long enough for a channel that strangers filled to be cleared
-/// ([`crate::queue::foreign`]), for its client waits.
+/// How long an answer may wait for room: long enough for a queue that strangers filled to be cleared
+/// (`foreign`), since its client waits.
 const UNSENT_LIFE: Duration = Duration::from_secs(60);
 
 /// How often a full queue is tried again.
@@ -67,7 +67,7 @@ impl Outbox {
         retry.into_iter().chain(stale).min()
     }
 
-    /// Whether an answer of this type is waited for.
+    /// Whether an answer of this type may still be fetched.
     pub(crate) fn owns(&self, mtype: i64) -> bool {
         self.sent.iter().any(|(_, id)| i64::from(*id) == mtype)
     }
@@ -100,7 +100,7 @@ impl Outbox {
         }
         while let Some((_, id)) = self.sent.front().copied().filter(|(sent, _)| now >= *sent + ANSWER_LIFE) {
             self.sent.pop_front();
-            // A younger answer may wait under the same id: leave both to its turn.
+            // A younger answer may wait under the same id: then both are left until its turn.
             if !self.owns(i64::from(id)) && self.discard(id) {
                 warn!("nobody fetched the answer to id {id} in {} s: taken back", ANSWER_LIFE.as_secs());
             }
