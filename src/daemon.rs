@@ -18,7 +18,7 @@ use crate::modules::care::ModuleCare;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
 use crate::queue::answers::Answers;
-use crate::queue::foreign::StaleMessages;
+use crate::queue::foreign::ForeignMessages;
 use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
 use crate::readiness::Readiness;
@@ -101,7 +101,7 @@ fn serve(
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
-    let foreign = StaleMessages::new(queue, options.select(), Instant::now());
+    let foreign = ForeignMessages::new(queue, Instant::now());
     let executor = Executor::start(Arc::clone(&life), foreign, intake)?;
     life.take_up_again(&recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
