@@ -1,18 +1,11 @@
 //! Whole old systems, and what an expert makes of each of their lines.
 //!
-//! `corpus/NAME/` is the root of a system. `corpus/NAME.fates` holds its lines again, file by file (`@ FILE`), each
-//! behind a mark that was set by judgement for Debian's 6.1 kernel on amd64, before the program was asked:
-//!
-//! - `w(WORDS)`: rewritten, and the words are in the output lines that come from it (`KEY=VALUE` or a module)
-//! - `d`: nothing is to be written for it
-//! - `k`: decided either way, because the kernel has it itself or the line does nothing there
-//! - `q`: a person has to decide
-//! - `.`: nothing to decide (comments, and what has nothing to do with modules); `+`: belongs to another line
+//! How it is written down, support/corpus.rs says.
 
 mod support;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use kerneld_kmod::underscored;
@@ -22,7 +15,8 @@ use kerneld_migrate::apply::undo;
 use kerneld_migrate::plan::Plan;
 use kerneld_migrate::root::Root;
 use kerneld_migrate::verify::verify;
-use support::{copy, live_lines, plan, real_kernel, snapshot};
+use support::corpus::{copy_of, corpus, judged, systems};
+use support::{live_lines, plan, real_kernel, snapshot};
 
 /// How many of the lines that an expert decides the program has to decide.
 const DECIDED_PERCENT: usize = 98;
@@ -30,55 +24,6 @@ const DECIDED_PERCENT: usize = 98;
 /// How many lines the program may still get wrong, how many parameters it may still write that a module lacks, and
 /// in how many systems `verify` may still find differences: to be lowered to 0.
 const STILL: (usize, usize, usize) = (30, 10, 1);
-
-/// A line with its mark.
-struct Judged {
-    file: String,
-    number: usize,
-    mark: char,
-    words: Vec<String>,
-    text: String,
-}
-
-fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
-}
-
-fn systems() -> Vec<String> {
-    let entries =
-        std::fs::read_dir(corpus()).expect("the corpus").map(|entry| entry.expect("an entry").file_name());
-    let mut names: Vec<String> =
-        entries.filter_map(|name| name.to_str()?.strip_suffix(".fates").map(str::to_owned)).collect();
-    names.sort();
-    names
-}
-
-fn judged(system: &str) -> Vec<Judged> {
-    let text = std::fs::read_to_string(corpus().join(format!("{system}.fates"))).expect("the fates");
-    let (mut file, mut number) = (String::new(), 0);
-    let mut all = Vec::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix("@ ") {
-            (file, number) = (name.to_owned(), 0);
-            continue;
-        }
-        number += 1;
-        let (margin, text) = match line[1..].strip_prefix('(') {
-            Some(rest) => rest.split_once(") ").expect("words in parentheses"),
-            None => ("", line[1..].strip_prefix(' ').unwrap_or_default()),
-        };
-        let words = margin.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        let mark = line.chars().next().expect("a mark");
-        all.push(Judged { file: file.clone(), number, mark, words, text: text.to_owned() });
-    }
-    all
-}
-
-fn copy_of(system: &str) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().expect("a temporary folder");
-    copy(&corpus().join(system), directory.path());
-    directory
-}
 
 #[test]
 fn the_fates_are_those_of_the_files() {

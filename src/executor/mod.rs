@@ -2,7 +2,7 @@
 //!
 //! Three threads, and a request passes through two of them: one takes orders and starts helpers, one
 //! learns of the helpers' ends and answers; the third does what is due by time. What may take long has a
-//! thread of its own. What they do is in [`life`].
+//! thread of its own. What they do is in `life`.
 #![forbid(unsafe_code)]
 
 pub(crate) mod clock;

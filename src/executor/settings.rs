@@ -50,7 +50,7 @@ pub(crate) struct SystemCommand {
     pub(crate) text: String,
     /// The program that it stands for.
     pub(crate) path: PathBuf,
-    /// Its arguments after argv[0].
+    /// Its arguments after `argv[0]`.
     pub(crate) args: Vec<String>,
     /// How long it may take.
     pub(crate) limit: Duration,

@@ -149,6 +149,11 @@ mod tests {
         for (old, new) in [
             ("iso9660", "fs-iso9660"),
             ("eth0", "netdev-eth0"),
+            ("bond0", "netdev-bond0"),
+            ("tun3", "netdev-tun3"),
+            ("ath0", "netdev-ath0"),
+            ("ipsec1", "netdev-ipsec1"),
+            ("hfsplus", "fs-hfsplus"),
             ("char-major-14", "char-major-14-*"),
             ("block-major-8", "block-major-8-*"),
             ("char-major-10-135", "char-major-10-135"),

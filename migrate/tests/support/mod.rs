@@ -1,6 +1,8 @@
 //! What the tests of this crate share: fixtures, snapshots of trees, the real kernel's index.
 #![allow(dead_code)] // each test program uses a part of it
 
+pub mod corpus;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ pub fn copy_of(fixture: &str) -> tempfile::TempDir {
     directory
 }
 
-pub fn copy(from: &Path, to: &Path) {
+fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("a folder of a fixture") {
         let entry = entry.expect("an entry");
         let target = to.join(entry.file_name());
