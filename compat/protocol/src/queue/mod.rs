@@ -1,6 +1,10 @@
 //! The SysV message queue that is kerneld's channel.
 //!
-//! `sysvmq` makes, inspects, changes and deletes the queue; sending and receiving are our own (`sys`).
+//! The system calls are made in `sys`.
+#![allow(
+    clippy::useless_conversion,
+    reason = "the sizes of `long` and of msqid_ds's fields are the machine's"
+)]
 
 mod sys;
 
@@ -33,12 +37,14 @@ pub enum Select {
 }
 
 impl Select {
-    fn msgtyp(self) -> libc::c_long {
-        match self {
+    /// `msgrcv`'s argument: a type that a 32-bit system has no room for is one that no message has.
+    fn msgtyp(self) -> Result<libc::c_long, Errno> {
+        let wanted = match self {
             Select::Any => 0,
             Select::Exactly(mtype) => mtype,
             Select::UpTo(highest) => -highest,
-        }
+        };
+        wanted.try_into().map_err(|_| Errno::EINVAL)
     }
 
     /// Whether a message of this type is selected.
@@ -74,6 +80,23 @@ pub struct Stat {
     pub mode: u16,
 }
 
+#[allow(clippy::unnecessary_cast, reason = "the fields' sizes are other ones on each machine")]
+impl From<libc::msqid_ds> for Stat {
+    fn from(raw: libc::msqid_ds) -> Self {
+        Stat {
+            messages: raw.msg_qnum as u64,
+            bytes: raw.__msg_cbytes as u64,
+            capacity: raw.msg_qbytes as u64,
+            last_sender: raw.msg_lspid,
+            last_sent: raw.msg_stime as i64,
+            uid: raw.msg_perm.uid,
+            gid: raw.msg_perm.gid,
+            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
+            mode: (raw.msg_perm.mode & 0o777) as u16,
+        }
+    }
+}
+
 impl Stat {
     /// Whether a request of usual size might find no room: less than an eighth of it is left, or as
     /// many messages wait as there may be bytes.
@@ -103,7 +126,7 @@ impl Queue {
     /// # Errors
     /// `EEXIST` when the key has one already; `ENOSPC` when the system has `kernel.msgmni` queues.
     pub fn create(key: i32, mode: i32) -> Result<Self, Errno> {
-        sysvmq::create(key, mode | libc::IPC_EXCL).map(Queue::from_id).map_err(|_| Errno::last())
+        sys::create(key, mode | libc::IPC_EXCL).map(Queue::from_id)
     }
 
     /// A positive key that no queue on this machine has, and that nobody else is likely to choose.
@@ -138,18 +161,7 @@ impl Queue {
     /// # Errors
     /// `EIDRM` or `EINVAL` when it is gone; `EACCES` without read permission.
     pub fn stat(&self) -> Result<Stat, Errno> {
-        let raw = self.raw_stat()?;
-        Ok(Stat {
-            messages: raw.msg_qnum,
-            bytes: raw.__msg_cbytes,
-            capacity: raw.msg_qbytes,
-            last_sender: raw.msg_lspid,
-            last_sent: raw.msg_stime,
-            uid: raw.msg_perm.uid,
-            gid: raw.msg_perm.gid,
-            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
-            mode: raw.msg_perm.mode & 0o777,
-        })
+        sys::get(self.id).map(Stat::from)
     }
 
     /// Gives the queue to `owner` (user and group id) with permission bits `mode`.
@@ -157,13 +169,13 @@ impl Queue {
     /// # Errors
     /// `EPERM` for one who is neither its owner nor its creator nor root.
     pub fn set_access(&self, owner: Option<(u32, u32)>, mode: u16) -> Result<(), Errno> {
-        let mut raw = self.raw_stat()?;
+        let mut raw = sys::get(self.id)?;
         if let Some((uid, gid)) = owner {
             raw.msg_perm.uid = uid;
             raw.msg_perm.gid = gid;
         }
-        raw.msg_perm.mode = mode;
-        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+        raw.msg_perm.mode = mode.into();
+        sys::set(self.id, &mut raw)
     }
 
     /// Lets `bytes` of mtext wait in all.
@@ -171,9 +183,9 @@ impl Queue {
     /// # Errors
     /// `EPERM` over `kernel.msgmnb` without CAP_SYS_RESOURCE.
     pub fn set_capacity(&self, bytes: u64) -> Result<(), Errno> {
-        let mut raw = self.raw_stat()?;
-        raw.msg_qbytes = bytes;
-        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+        let mut raw = sys::get(self.id)?;
+        raw.msg_qbytes = bytes.try_into().map_err(|_| Errno::EINVAL)?;
+        sys::set(self.id, &mut raw)
     }
 
     /// Removes the queue; who waits on it gets `EIDRM`.
@@ -181,7 +193,7 @@ impl Queue {
     /// # Errors
     /// `EPERM` for one who is neither its owner nor its creator nor root.
     pub fn remove(&self) -> Result<(), Errno> {
-        sysvmq::delete(self.id).map_err(|_| Errno::last())
+        sys::delete(self.id)
     }
 
     /// Sends a message without waiting for room.
@@ -199,7 +211,7 @@ impl Queue {
     /// # Errors
     /// `EINTR` when a signal came; `EIDRM` or `EINVAL` when the queue is gone; `EACCES`.
     pub fn receive(&self, select: Select, buffer: &mut Buffer) -> Result<(), Errno> {
-        sys::receive(self.id, select.msgtyp(), buffer, 0)
+        sys::receive(self.id, select.msgtyp()?, buffer, 0)
     }
 
     /// Receives a message if one waits; says whether one did.
@@ -207,7 +219,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::receive`].
     pub fn try_receive(&self, select: Select, buffer: &mut Buffer) -> Result<bool, Errno> {
-        match sys::receive(self.id, select.msgtyp(), buffer, libc::IPC_NOWAIT) {
+        match sys::receive(self.id, select.msgtyp()?, buffer, libc::IPC_NOWAIT) {
             Ok(()) => Ok(true),
             Err(Errno::ENOMSG) => Ok(false),
             Err(errno) => Err(errno),
@@ -285,10 +297,6 @@ impl Queue {
             std::thread::sleep(Duration::from_millis(5));
         }
         true
-    }
-
-    fn raw_stat(&self) -> Result<libc::msqid_ds, Errno> {
-        sysvmq::get(self.id, sysvmq::IPC_STAT).map_err(|_| Errno::last())
     }
 }
 
