@@ -200,9 +200,9 @@ const ROWS: &[Row] = &[
     ),
     row(
         26,
-        "pre-install tulip /etc/check-irq\npre-remove tulip /etc/may-go",
+        "pre-install tulip /sbin/check-irq\npre-remove tulip /etc/may-go",
         &[
-            "install tulip /etc/check-irq && /sbin/modprobe --ignore-install tulip $CMDLINE_OPTS",
+            "install tulip { [ ! -x /sbin/check-irq ] || /sbin/check-irq; } && /sbin/modprobe --ignore-install tulip $CMDLINE_OPTS",
             "remove tulip /etc/may-go && /sbin/modprobe -r --ignore-remove tulip",
         ],
         &[],

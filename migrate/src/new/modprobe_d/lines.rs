@@ -11,6 +11,7 @@ use crate::names::modules::{self, Today};
 use crate::new::compose;
 use crate::new::output::{OutputLine, comment};
 use crate::old::modules_conf::{CommandKind, ListKind, Meaning};
+use crate::root::Root;
 
 /// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
 pub(super) const OFF: &str = "kerneld_migrated_off";
@@ -58,6 +59,7 @@ pub struct ModprobeD {
 pub struct Writer<'a> {
     pub(in crate::new) meaning: &'a Meaning,
     pub(in crate::new) kernel: Option<&'a Kernel>,
+    pub(in crate::new) root: &'a Root,
     pub(in crate::new) account: &'a mut Account,
     pub(in crate::new) out: ModprobeD,
     /// Names taken by an alias or install line (as kmod compares them), and the old name that took them.
@@ -72,6 +74,7 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(in crate::new) fn new(
+        root: &'a Root,
         meaning: &'a Meaning,
         kernel: Option<&'a Kernel>,
         account: &'a mut Account,
@@ -79,6 +82,7 @@ impl<'a> Writer<'a> {
         Writer {
             meaning,
             kernel,
+            root,
             account,
             out: ModprobeD::default(),
             taken: HashMap::new(),
