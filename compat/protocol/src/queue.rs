@@ -5,7 +5,8 @@
 
 use nix::errno::Errno;
 use std::collections::VecDeque;
-use std::mem::size_of;
+use std::mem::{size_of, size_of_val};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// The key of the daemon's queue unless another is given: `kern` in ASCII.
@@ -272,6 +273,26 @@ impl Queue {
         true
     }
 
+    /// Receives a message into memory that other processes may see: a `struct msgbuf` with room for
+    /// [`CAPACITY`] bytes. Waits for one if `wait` says so. Returns the length of its text.
+    ///
+    /// # Errors
+    /// As [`Queue::receive`]; `ENOMSG` when there is none and none is waited for.
+    ///
+    /// # Panics
+    /// When `memory` is not just as large as that, or not aligned for a `long`.
+    pub fn receive_into(&self, select: Select, memory: &[AtomicU32], wait: bool) -> Result<usize, Errno> {
+        let start = memory.as_ptr();
+        assert_eq!(size_of_val(memory), size_of::<libc::c_long>() + CAPACITY, "room for one message");
+        assert!(start.cast::<libc::c_long>().is_aligned(), "aligned for its type");
+        let flags = libc::MSG_NOERROR | if wait { 0 } else { libc::IPC_NOWAIT };
+        // SAFETY: the memory holds a msgbuf with CAPACITY bytes of text, lives through the call, and may
+        // change at any time, since it consists of atomics.
+        let received =
+            unsafe { libc::msgrcv(self.id, start.cast_mut().cast(), CAPACITY, select.msgtyp(), flags) };
+        Errno::result(received).map(isize::unsigned_abs)
+    }
+
     fn receive_with(&self, select: Select, buffer: &mut Buffer, flags: i32) -> Result<(), Errno> {
         buffer.len = 0;
         // SAFETY: `buffer` is a msgbuf with room for CAPACITY bytes of text, and lives through the call.
@@ -337,6 +358,19 @@ mod tests {
             assert_eq!((buffer.mtype(), buffer.mtext()), (9, &text[..]));
         }
         assert_eq!(queue.send(9, &[0; CAPACITY + 1]), Err(Errno::E2BIG));
+    }
+
+    #[test]
+    fn a_message_is_received_into_memory_that_is_shared() {
+        let Private(queue) = &Private::new();
+        let words: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(8 + CAPACITY / 4).collect();
+        let long = size_of::<libc::c_long>() / 4;
+        let memory = &words[4..4 + long + CAPACITY / 4];
+        assert_eq!(queue.receive_into(Select::Any, memory, false), Err(Errno::ENOMSG));
+        queue.send(9, b"text").unwrap();
+        assert_eq!(queue.receive_into(Select::Any, memory, true), Ok(4));
+        let text = memory[long].load(std::sync::atomic::Ordering::Relaxed).to_ne_bytes();
+        assert_eq!(&text, b"text");
     }
 
     #[test]
