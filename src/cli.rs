@@ -1,14 +1,14 @@
 //! The command line: kerneld's old words, today's options, and what to run.
 #![forbid(unsafe_code)]
 
-use crate::autoclean;
 use crate::config;
 use crate::daemon::{self, Options};
 use crate::demo;
-use crate::intake;
-use crate::policy::PersistNumbers;
-use crate::settings::Overrides;
-use crate::status::Switches;
+use crate::executor::settings::Overrides;
+use crate::executor::status::Switches;
+use crate::intake::reader;
+use crate::modules::store;
+use crate::order::judge::PersistNumbers;
 use clap::{Args, Parser, Subcommand};
 use kerneld_protocol::defaults::{default_state_dir, parse_key};
 use kerneld_protocol::queue::{DEFAULT_KEY, Select};
@@ -117,8 +117,8 @@ pub fn main() -> ExitCode {
 }
 
 fn intake(args: IntakeArgs) -> Result<(), String> {
-    crate::report::start_on_stderr();
-    intake::run(&intake::Setup {
+    crate::logging::start_on_stderr();
+    reader::run(&reader::Setup {
         channel: args.channel,
         queue: args.queue,
         select: args.only_type.map_or(Select::UpTo(255), Select::Exactly),
@@ -128,8 +128,8 @@ fn intake(args: IntakeArgs) -> Result<(), String> {
 }
 
 fn autoclean(args: AutocleanArgs) -> Result<(), String> {
-    crate::report::start_on_stderr();
-    let swept = autoclean::store::once(&args.state_dir.unwrap_or_else(default_state_dir))?;
+    crate::logging::start_on_stderr();
+    let swept = store::once(&args.state_dir.unwrap_or_else(default_state_dir))?;
     if args.quiet {
         return Ok(());
     }

@@ -1,16 +1,16 @@
 //! The daemon's life, from start to end: the place to read what happens in which order.
 #![forbid(unsafe_code)]
 
-use crate::autoclean::store::Store;
-use crate::channel;
 use crate::config::{self, Config};
-use crate::cpus::Cpus;
+use crate::executor::settings::{Overrides, Settings};
+use crate::executor::status::Switches;
 use crate::executor::{Executor, Parts};
-use crate::intake_process::{IntakeProcess, Recipe};
-use crate::modules::Kernel;
-use crate::report;
-use crate::settings::{Overrides, Settings};
-use crate::status::Switches;
+use crate::helper::cpus::Cpus;
+use crate::intake::process::{IntakeProcess, Recipe};
+use crate::intake::user::intake_user;
+use crate::modules::kernel::Kernel;
+use crate::modules::store::Store;
+use crate::queue::ownership;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
@@ -67,7 +67,7 @@ pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     let pid_file = lock_state_dir(&options.state_dir)?;
     let log = start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
-    let queue = channel::open(options.key)?;
+    let queue = ownership::open(options.key)?;
     let served = serve(queue, options, log, &mut signals, ready);
     let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
     drop(pid_file);
@@ -81,8 +81,8 @@ fn serve(
     signals: &mut Signals,
     ready: impl FnOnce(),
 ) -> Result<(), String> {
-    let user = channel::intake_user(&options.config)?;
-    channel::give_access(queue, &options.config.queue, user)?;
+    let user = intake_user(&options.config)?;
+    ownership::give_access(queue, &options.config.queue, user)?;
     let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue, &options)?;
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
@@ -103,7 +103,7 @@ fn serve(
 /// one in force.
 fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, executor: &Executor) {
     let reread = config::load(options.config_file.as_deref()).and_then(|config| {
-        channel::give_access(queue, &config.queue, user)?;
+        ownership::give_access(queue, &config.queue, user)?;
         warn_of_what_waits(&options.config, &config);
         executor.set_settings(Settings::resolve(&config, &options.overrides));
         Ok(())
@@ -150,10 +150,10 @@ fn wait_for_end(signals: &mut Signals, mut reread: impl FnMut()) {
 }
 
 fn start_log(options: &Options) -> Result<File, String> {
-    let (log, kernel) = report::open(options.foreground, &options.state_dir)
+    let (log, kernel) = crate::logging::open(options.foreground, &options.state_dir)
         .map_err(|error| format!("cannot open a log: {error}"))?;
     let shared = log.try_clone().map_err(|error| format!("cannot share the log: {error}"))?;
-    report::start(log, kernel);
+    crate::logging::start(log, kernel);
     Ok(shared)
 }
 

@@ -1,7 +1,8 @@
 //! `kerneld`: takes kerneld's SysV messages and runs modprobe directly, the way kmod does.
 #![forbid(unsafe_code)]
 
-use kerneld::{cli, recorder};
+use kerneld::cli;
+use kerneld::demo::recorder;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

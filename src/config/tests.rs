@@ -117,7 +117,7 @@ fn the_manuals_example_is_right() {
 fn keys(header: &str) -> Option<Vec<String>> {
     let told = mistake(&format!("{header}\n\"?\" = 1"));
     let known = told.split_once("unknown field `?`, expected ")?.1.split("; did you mean").next()?;
-    Some(mistake::words(known).map(str::to_owned).collect())
+    Some(diagnostics::words(known).map(str::to_owned).collect())
 }
 
 /// Below `head`, up to the next `end`.

@@ -1,10 +1,10 @@
 //! What is due by time: one thread that sleeps until the next deadline.
 
 use super::{Executor, State};
-use crate::action::Task;
-use crate::delays::Delayed;
-use crate::jobs::{JobId, Submitted};
-use crate::outbox::Outbox;
+use crate::executor::delays::Delayed;
+use crate::executor::jobs::{JobId, Submitted};
+use crate::order::task::Task;
+use crate::queue::outbox::Outbox;
 use log::{debug, warn};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! Learns of helpers' ends: one thread, asleep on all of them at once.
 
 use super::{Executor, give_up};
-use crate::jobs::JobId;
-use crate::spawn::Spawned;
+use crate::executor::jobs::JobId;
+use crate::helper::clone::Spawned;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;

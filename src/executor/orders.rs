@@ -1,10 +1,12 @@
 //! What each order comes to.
 
 use super::{Executor, State, set_log_level};
-use crate::action::{Action, Order, Task};
-use crate::jobs::{Submitted, Waiter};
-use crate::policy::{self, ModuleName, PersistNumbers, Refusal};
-use crate::status::render;
+use crate::executor::jobs::{Submitted, Waiter};
+use crate::executor::status::render;
+use crate::order::action::{Action, Order};
+use crate::order::judge::{PersistNumbers, judge};
+use crate::order::name::{ModuleName, Refusal};
+use crate::order::task::Task;
 use kerneld_journal::Accepted;
 use kerneld_persist::record::BadRecord;
 use kerneld_persist::{StoreError, parse_get, parse_set};
@@ -48,7 +50,7 @@ impl Executor {
             let request =
                 Request { command: accepted.command(), text: &accepted.text.0, reply: accepted.reply };
             info!("{} '{}' is left from before: taken up again", request.command, accepted.text);
-            match policy::judge(&request, PersistNumbers { get: 0, set: 0 }) {
+            match judge(&request, PersistNumbers { get: 0, set: 0 }) {
                 Ok(action @ (Action::Load(_) | Action::Unload(_) | Action::UnloadLater(_))) => {
                     self.act(action, waiter);
                 }

@@ -2,13 +2,14 @@
 
 use super::upkeep::Upkeep;
 use super::{Executor, PoisonError};
-use crate::action::{Helper, Task, Watch, modprobe_args};
-use crate::helper::{self, Outcome, Running};
-use crate::jobs::{Job, JobId};
-use crate::kmod;
-use crate::policy::{ModuleName, Refusal};
-use crate::settings::Settings;
-use crate::spawn::{self, Spawned};
+use crate::executor::jobs::{Job, JobId};
+use crate::executor::settings::Settings;
+use crate::helper::clone::{self, Spawned};
+use crate::helper::modprobe::{self, modprobe_args};
+use crate::helper::watched::{self, Outcome, Running};
+use crate::helper::{Helper, Watch};
+use crate::order::name::{ModuleName, Refusal};
+use crate::order::task::Task;
 use log::{debug, info, warn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,9 +67,9 @@ impl Executor {
     fn spawn(&self, helper: &Helper) -> Result<Child, i32> {
         let _shared = self.spawning.read().unwrap_or_else(PoisonError::into_inner);
         match helper.watch {
-            Watch::Nothing => spawn::spawn(helper, self.cpus).map(Child::Plain),
+            Watch::Nothing => clone::spawn(helper, self.cpus).map(Child::Plain),
             Watch::Limit(_) | Watch::Output(_) => {
-                self.cpus.while_spread(|| helper::spawn(helper)).map(Child::Watched)
+                self.cpus.while_spread(|| watched::spawn(helper)).map(Child::Watched)
             }
         }
     }
@@ -183,6 +184,6 @@ fn modprobe(
     settings: &Settings,
     trigger: Option<i16>,
 ) -> Result<Helper, Refusal> {
-    let path = kmod::helper(settings.modprobe.as_deref())?;
+    let path = modprobe::helper(settings.modprobe.as_deref())?;
     Ok(Helper { path, args: modprobe_args(name, unload), trigger, watch: Watch::Nothing })
 }

@@ -2,13 +2,13 @@
 //! through us is remembered, and swept when it is idle.
 
 use super::{Executor, PoisonError, State};
-use crate::action::Task;
-use crate::autoclean::Swept;
-use crate::autoclean::arrivals::{self, Arrivals, Inquiry};
-use crate::kmod;
-use crate::modules::{self, Listing};
-use crate::policy::ModuleName;
-use crate::settings::Settings;
+use crate::executor::settings::Settings;
+use crate::helper::modprobe::{self as kmod, Inquiry};
+use crate::modules::arrivals::{self, Arrivals};
+use crate::modules::autoclean::Swept;
+use crate::modules::kernel::{Listing, unload};
+use crate::order::name::ModuleName;
+use crate::order::task::Task;
 use log::{debug, info, warn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,7 +100,12 @@ impl Executor {
             let _shared = self.spawning.read().unwrap_or_else(PoisonError::into_inner);
             Inquiry::start(&modprobe, name.as_str()).map_err(|error| error.to_string())?
         };
-        inquiry.map_or(Ok(()), |inquiry| inquiry.restrict(arrivals))
+        if let Some(inquiry) = inquiry {
+            // Someone else loaded at the same moment what modprobe does not name.
+            let named = inquiry.names()?;
+            arrivals.retain(|name, _| named.contains(name));
+        }
+        Ok(())
     }
 
     /// Sets the time of the next sweep, if one is wanted and none is set.
@@ -138,7 +143,7 @@ impl Executor {
         let settings = self.settings();
         let swept = self.ours.sweep(&mut |name| {
             complain(settings.drivers().save(name));
-            modules::unload(name)
+            unload(name)
         });
         match swept {
             Ok(Swept { gone, .. }) if gone.is_empty() => debug!("autoclean: nothing to unload"),

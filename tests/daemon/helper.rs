@@ -1,7 +1,7 @@
 //! How the helper is run: arguments, environment, descriptors, and what its end means.
 
 use crate::support::Daemon;
-use kerneld::recorder::Record;
+use kerneld::demo::recorder::Record;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::Layout;
 use std::os::unix::fs::PermissionsExt;
@@ -42,7 +42,8 @@ fn release_adds_r_and_the_new_protocol_tells_who_asked() {
 fn descriptors_inherited_by_the_daemon_end_there() {
     use std::os::unix::process::CommandExt;
     let dir = tempfile::TempDir::new().unwrap();
-    let recorder = kerneld::recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
+    let recorder =
+        kerneld::demo::recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
     let key = crate::support::fresh_key();
     let script = format!(
         "exec 7</dev/zero 9</dev/zero; trap '' HUP USR1; exec {} --foreground --key {key} --state-dir {} --modprobe {} 2>{}",

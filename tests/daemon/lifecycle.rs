@@ -72,7 +72,7 @@ fn the_queue_of_a_killed_daemon_is_taken_over() {
     first.process.kill().unwrap();
     first.process.wait().unwrap();
     wait_for("the intake to see that it is alone", || comm(intake) != "kerneld-intake");
-    let recorder = first.dir.path().join(kerneld::recorder::NAME);
+    let recorder = first.dir.path().join(kerneld::demo::recorder::NAME);
     let second =
         Daemon::start_in(TempDir::new().unwrap(), first.key, &["--modprobe", recorder.to_str().unwrap()]);
     assert_eq!(second.queue().id(), id);

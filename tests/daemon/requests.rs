@@ -272,7 +272,7 @@ fn after_a_crash_every_waiting_client_is_answered() {
     assert_eq!(later.join().unwrap().status, 6);
     let ran = argv(&first);
     assert_eq!(ran.iter().filter(|argv| *argv == "-q -- wait").count(), 2, "run again: {ran:?}");
-    let null = |record: &kerneld::recorder::Record| {
+    let null = |record: &kerneld::demo::recorder::Record| {
         record.fds.values().all(|target| target == Path::new("/dev/null"))
     };
     assert!(first.records().iter().all(null), "helpers of the very beginning too");

@@ -1,6 +1,6 @@
 //! A daemon for one test, on a queue and in a directory of its own, with a recorder as its helper.
 
-use kerneld::recorder::{self, Record};
+use kerneld::demo::recorder::{self, Record};
 use kerneld_protocol::client::{Answer, Client, Failure};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::Command as Request;

@@ -2,8 +2,8 @@
 //! module that is being asked for, so no request may lead to one; and no helper is run by a shell.
 
 use crate::support::{Daemon, children, fresh_key, skip_unless, skip_without, wait_for};
-use kerneld::recorder;
-use kerneld::sandbox;
+use kerneld::demo::recorder;
+use kerneld::intake::sandbox;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
 use std::fs;

@@ -1,0 +1,219 @@
+//! A driver's settings outlive it: what its parameters and `/proc/sys` files held as it was unloaded is
+//! put back when it is loaded again. This is the way that kmod's document (`Documentation/kmod.txt`,
+//! Linux 2.1.90 on) had in mind in place of kerneld's persistent storage, per driver and in a file.
+//!
+//! The file is TOML, a table a module, a line a setting; it is for people to read and may be edited.
+#![forbid(unsafe_code)]
+
+use crate::config::{Setting, SettingsOf};
+use crate::order::name::{ModuleName, underscored};
+use kerneld_persist::replace::Turn;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What a `charp` parameter shows that points nowhere (`param_get_charp` by way of `%s`); written
+/// back, it would become a text of six letters.
+const NO_TEXT: &str = "(null)";
+
+/// Values by path; a trailing newline is not part of a value.
+type Values = BTreeMap<String, String>;
+
+/// [`Values`] by module.
+type Saved = BTreeMap<String, Values>;
+
+/// Which settings of which modules are kept where. Modules that nobody listed cost nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Drivers<'a> {
+    /// What to keep of which module; in the names `-` and `_` are equal.
+    pub settings: &'a BTreeMap<ModuleName, SettingsOf>,
+    /// Where the values are kept, `/var/lib/kerneld/drivers.toml` for root.
+    pub file: &'a Path,
+    /// Where `sys` and `proc` are: `/`.
+    pub sysroot: &'a Path,
+}
+
+impl Drivers<'_> {
+    /// Saves what may be lost when `name` is unloaded: the settings of that module and of those it
+    /// depends on, which `modprobe -r` unloads too when nothing else uses them. Of all listed modules when
+    /// no module has that name, for it may be an alias of any.
+    ///
+    /// Returns a sentence for the log about each thing that could not be saved.
+    pub fn save(&self, name: &str) -> Vec<String> {
+        let name = underscored(name);
+        let known = self.module(&name).exists();
+        let mut complaints = Vec::new();
+        let saved: Saved = self
+            .listed()
+            .filter(|(module, _)| self.is_loaded(module) && (!known || self.may_go_with(module, &name)))
+            .map(|(module, what)| {
+                let values = self.read_all(&module, what, &mut complaints);
+                (module, values)
+            })
+            .collect();
+        if !saved.is_empty() {
+            complaints.extend(self.keep(saved).err());
+        }
+        complaints
+    }
+
+    /// The listed modules that are not loaded now.
+    pub fn absent(&self) -> Vec<String> {
+        self.listed().map(|(module, _)| module).filter(|module| !self.is_loaded(module)).collect()
+    }
+
+    /// [`Drivers::restore`] of those among `absent` that are loaded by now.
+    pub fn restore_arrived(&self, absent: &[String]) -> Vec<String> {
+        let arrived: Vec<&String> = absent.iter().filter(|module| self.is_loaded(module)).collect();
+        self.restore(&arrived)
+    }
+
+    /// Puts back what was saved of `modules`, which have just been loaded. Only what differs is
+    /// written, and only where the settings of today list it.
+    ///
+    /// Returns a sentence for the log about each setting that could not be put back.
+    pub fn restore<S: AsRef<str>>(&self, modules: &[S]) -> Vec<String> {
+        let modules: Vec<String> = modules.iter().map(|module| underscored(module.as_ref())).collect();
+        let listed: Vec<_> = self.listed().filter(|(module, _)| modules.contains(module)).collect();
+        if listed.is_empty() {
+            return Vec::new();
+        }
+        match self.saved() {
+            Ok(saved) => {
+                listed.iter().flat_map(|(module, what)| self.put_back(module, what, &saved)).collect()
+            }
+            Err(complaint) => vec![complaint],
+        }
+    }
+
+    fn listed(&self) -> impl Iterator<Item = (String, &SettingsOf)> {
+        self.settings.iter().map(|(module, what)| (underscored(module.as_str()), what))
+    }
+
+    /// Where sysfs shows a module.
+    fn module(&self, name: &str) -> PathBuf {
+        self.sysroot.join("sys/module").join(name)
+    }
+
+    /// Only what can be unloaded has this file; what is built in does not.
+    fn is_loaded(&self, module: &str) -> bool {
+        self.module(module).join("initstate").exists()
+    }
+
+    /// Whether `module` is `other`, or used by it directly or through others.
+    fn may_go_with(&self, module: &str, other: &str) -> bool {
+        let holders = || names_in(&self.module(module).join("holders")).into_iter();
+        module == other || holders().any(|holder| self.may_go_with(&holder, other))
+    }
+
+    /// The paths of a module's settings as the running system has them, from its root.
+    fn paths(&self, module: &str, what: &SettingsOf) -> Vec<String> {
+        let parameters = format!("/sys/module/{module}/parameters");
+        match what {
+            SettingsOf::AllWritable => names_in(&self.in_sysroot(&parameters))
+                .into_iter()
+                .map(|name| format!("{parameters}/{name}"))
+                .filter(|path| has_mode(&self.in_sysroot(path), 0o600))
+                .collect(),
+            SettingsOf::Listed(settings) => settings
+                .iter()
+                .map(|setting| match setting {
+                    Setting::Parameter(name) => format!("{parameters}/{name}"),
+                    Setting::ProcSys(path) => path.display().to_string(),
+                })
+                .collect(),
+        }
+    }
+
+    fn in_sysroot(&self, path: &str) -> PathBuf {
+        self.sysroot.join(path.trim_start_matches('/'))
+    }
+
+    fn read_all(&self, module: &str, what: &SettingsOf, complaints: &mut Vec<String>) -> Values {
+        let mut values = Values::new();
+        for path in self.paths(module, what) {
+            match self.read(&path) {
+                Ok(value) if value == NO_TEXT => {}
+                Ok(value) => _ = values.insert(path, value),
+                Err(error) => complaints.push(format!("{module}'s setting {path} is not saved: {error}")),
+            }
+        }
+        values
+    }
+
+    fn read(&self, path: &str) -> io::Result<String> {
+        let mut value = fs::read_to_string(self.in_sysroot(path))?;
+        if value.ends_with('\n') {
+            value.pop();
+        }
+        Ok(value)
+    }
+
+    fn put_back(&self, module: &str, what: &SettingsOf, saved: &Saved) -> Vec<String> {
+        let Some(values) = saved.get(module) else { return Vec::new() };
+        let paths = self.paths(module, what);
+        let values = paths.iter().filter_map(|path| Some((path, values.get(path)?)));
+        values
+            .filter_map(|(path, value)| {
+                let error = self.write(path, value).err()?;
+                Some(format!("{module}'s setting {path} is not put back to {value:?}: {error}"))
+            })
+            .collect()
+    }
+
+    /// In one write, as sysfs and procfs want it; a setting that is gone is not made.
+    fn write(&self, path: &str, value: &str) -> io::Result<()> {
+        if self.read(path).is_ok_and(|current| current == value) {
+            return Ok(());
+        }
+        let mut file = OpenOptions::new().write(true).truncate(true).open(self.in_sysroot(path))?;
+        file.write_all(format!("{value}\n").as_bytes())
+    }
+
+    /// Adds to what is kept, on disk when this returns.
+    fn keep(&self, saved: Saved) -> Result<(), String> {
+        let turn = Turn::wait(self.file).map_err(|error| self.told("saved", error))?;
+        let mut kept = self.saved()?;
+        let before = kept.clone();
+        kept.extend(saved);
+        if kept == before {
+            return Ok(());
+        }
+        let text = toml::to_string(&kept).map_err(|error| self.told("saved", error))?;
+        turn.replace(|new| fs::write(new, text)).map_err(|error: io::Error| self.told("saved", error))
+    }
+
+    fn saved(&self) -> Result<Saved, String> {
+        let text = match fs::read_to_string(self.file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Saved::new()),
+            read => read.map_err(|error| self.told("read", error))?,
+        };
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            self.told("read", format!("line {line}: {}; mend it or move it away", error.message()))
+        })
+    }
+
+    fn told(&self, what: &str, why: impl std::fmt::Display) -> String {
+        format!("settings of modules cannot be {what}, {}: {why}", self.file.display())
+    }
+}
+
+/// The names in a directory, sorted; none when there is no such directory.
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// Whether the mode grants the owner all of `bits`; what root may do regardless does not count.
+fn has_mode(path: &Path, bits: u32) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & bits == bits)
+}
+
+#[cfg(test)]
+#[path = "parameters_tests.rs"]
+mod tests;

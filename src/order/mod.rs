@@ -1,0 +1,7 @@
+//! What crosses the wall between the two processes: the ground floor, pure.
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod judge;
+pub mod name;
+pub mod task;

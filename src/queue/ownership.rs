@@ -1,0 +1,71 @@
+//! The queue as kerneld's own: made or taken over at start, opened to whom the admin says, removed at the end.
+#![forbid(unsafe_code)]
+
+use crate::config::QueueConfig;
+use kerneld_protocol::client::{Client, Failure};
+use kerneld_protocol::queue::Queue;
+use kerneld_protocol::request::Command;
+use kerneld_protocol::wire::Layout;
+use log::info;
+use nix::errno::Errno;
+use nix::unistd::{Gid, Group, Uid};
+use std::time::Duration;
+
+/// Bytes that may wait in the queue, where the system lets us: enough for the answers to thousands.
+const CAPACITY: u64 = 1 << 20;
+
+/// Makes the queue of `key`, or takes over the one that a killed daemon left.
+///
+/// # Errors
+/// A sentence: the key is served already, or the system refuses.
+pub fn open(key: i32) -> Result<Queue, String> {
+    match Queue::create(key, 0o600) {
+        Ok(queue) => Ok(queue),
+        Err(Errno::EEXIST) => adopt(key),
+        Err(errno) => Err(format!("cannot make the message queue of key {key:#x}: {}", errno.desc())),
+    }
+}
+
+fn adopt(key: i32) -> Result<Queue, String> {
+    let queue = Queue::open(key)
+        .map_err(|errno| format!("key {key:#x} has a message queue that lets us not in: {}", errno.desc()))?;
+    match Client::on(queue, Layout::Lp64New).ask(Command::Debug, b"", Some(Duration::from_secs(5))) {
+        Err(Failure::NoDaemon) => {
+            info!("taking over the queue of key {key:#x}, which nobody serves");
+            Ok(queue)
+        }
+        Ok(answer) => {
+            let state = String::from_utf8_lossy(&answer.text).lines().next().unwrap_or_default().to_owned();
+            Err(format!("key {key:#x} is served already: {state}. Stop that kerneld, or give another --key"))
+        }
+        Err(failure) => Err(format!("cannot tell whether key {key:#x} is served already: {failure}")),
+    }
+}
+
+/// Opens the queue to those whom the configuration names, and to the intake's user.
+///
+/// # Errors
+/// A sentence: an unknown group, or the queue belongs to somebody else.
+pub fn give_access(queue: Queue, config: &QueueConfig, intake: Option<(u32, u32)>) -> Result<(), String> {
+    let gid = match &config.group {
+        Some(name) => group(name)?,
+        None => Gid::effective(),
+    };
+    let uid = intake.map_or(Uid::effective().as_raw(), |(uid, _)| uid);
+    queue
+        .set_access(Some((uid, gid.as_raw())), config.mode)
+        .map_err(|errno| format!("cannot set the queue's access: {}", errno.desc()))?;
+    if let Err(errno) = queue.set_capacity(CAPACITY) {
+        let capacity = queue.stat().map_or(0, |stat| stat.capacity);
+        info!("the queue holds {capacity} bytes only: {}", errno.desc());
+    }
+    Ok(())
+}
+
+fn group(name: &str) -> Result<Gid, String> {
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid),
+        Ok(None) => Err(format!("queue.group = {name:?}: there is no such group")),
+        Err(errno) => Err(format!("cannot look up group {name:?}: {}", errno.desc())),
+    }
+}
