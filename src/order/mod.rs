@@ -3,5 +3,7 @@
 
 pub mod action;
 pub mod judge;
+pub mod message;
 pub mod name;
+pub(crate) mod ring;
 pub mod task;

@@ -363,7 +363,8 @@ mod tests {
     #[test]
     fn a_message_is_received_into_memory_that_is_shared() {
         let Private(queue) = &Private::new();
-        let words: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(8 + CAPACITY / 4).collect();
+        let words: Vec<AtomicU32> =
+            std::iter::repeat_with(AtomicU32::default).take(8 + CAPACITY / 4).collect();
         let long = size_of::<libc::c_long>() / 4;
         let memory = &words[4..4 + long + CAPACITY / 4];
         assert_eq!(queue.receive_into(Select::Any, memory, false), Err(Errno::ENOMSG));

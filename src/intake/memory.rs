@@ -1,0 +1,140 @@
+//! The memory of the ring: a SysV shared memory segment under the queue's key. Like the queue it belongs to
+//! the machine's IPC namespace and outlives every process; the kernel counts who is attached, which tells
+//! whether anybody else still touches it.
+#![forbid(unsafe_code)]
+
+use crate::order::ring::{Position, Ring, WORDS};
+use crate::sys::{self, SegmentStat};
+use log::{info, warn};
+use nix::errno::Errno;
+use nix::unistd::Uid;
+use std::sync::atomic::AtomicU32;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const BYTES: usize = WORDS * 4;
+
+/// How long a process of a killed daemon may take to be gone: the kernel kills it with its parent.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The segment.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    id: i32,
+    words: &'static [AtomicU32],
+}
+
+impl Memory {
+    /// Makes the ring of the queue `queue`, whose key is `key`, or takes over the one of a killed daemon;
+    /// with it, where that one stopped taking messages.
+    ///
+    /// # Errors
+    /// A sentence: the segment of this key is somebody else's, is in use, or cannot be made.
+    pub(crate) fn open(key: i32, queue: i32) -> Result<(Self, Position), String> {
+        match sys::make_segment(key, BYTES) {
+            Ok(id) => Self::fresh(id, queue),
+            Err(Errno::EEXIST) => Self::found(key, queue),
+            Err(errno) => Err(failed(key, "make", errno)),
+        }
+    }
+
+    fn fresh(id: i32, queue: i32) -> Result<(Self, Position), String> {
+        if let Err(errno) = sys::lock_segment(id) {
+            info!("the memory for messages is not locked, and may be swapped out: {}", errno.desc());
+        }
+        let memory = Self::attach(id)?;
+        memory.ring().reset(queue);
+        Ok((memory, Position::default()))
+    }
+
+    fn found(key: i32, queue: i32) -> Result<(Self, Position), String> {
+        let id = sys::find_segment(key).map_err(|errno| failed(key, "find", errno))?;
+        let stat = sys::segment_stat(id).map_err(|errno| failed(key, "look at", errno))?;
+        if !ours(&stat) {
+            return Self::replace(key, queue, id, &stat);
+        }
+        wait_until_alone(key, id)?;
+        let memory = Self::attach(id)?;
+        let resumed = memory.ring().resume(queue);
+        let position = resumed.unwrap_or_else(|| {
+            info!("the memory for messages of key {key:#x} belongs to another queue: begun anew");
+            memory.ring().reset(queue);
+            Position::default()
+        });
+        Ok((memory, position))
+    }
+
+    /// Root makes its own segment in place of somebody else's.
+    fn replace(key: i32, queue: i32, id: i32, stat: &SegmentStat) -> Result<(Self, Position), String> {
+        let whose = format!("the shared memory of key {key:#x} belongs to user {} ", stat.creator);
+        if !Uid::effective().is_root() {
+            return Err(format!("{whose}and not to us: remove it (ipcrm -M {key:#x}), or give another --key"));
+        }
+        warn!("{whose}or is not as we make it: removed, and made anew");
+        sys::remove_segment(id).map_err(|errno| failed(key, "remove", errno))?;
+        match sys::make_segment(key, BYTES) {
+            Ok(id) => Self::fresh(id, queue),
+            Err(errno) => Err(failed(key, "make", errno)),
+        }
+    }
+
+    /// The segment of this id, in this process.
+    ///
+    /// # Errors
+    /// A sentence with what the kernel said.
+    pub(crate) fn attach(id: i32) -> Result<Self, String> {
+        let words = sys::attach_segment(id)
+            .map_err(|errno| format!("cannot attach the memory for messages: {}", errno.desc()))?;
+        if words.len() < WORDS {
+            return Err("the memory for messages is smaller than it must be".to_owned());
+        }
+        Ok(Memory { id, words })
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// What is in it.
+    pub(crate) fn ring(&self) -> Ring<'static> {
+        Ring::new(self.words)
+    }
+
+    /// Removes it; it is gone once nobody is attached.
+    ///
+    /// # Errors
+    /// A sentence with what the kernel said.
+    pub(crate) fn remove(&self) -> Result<(), String> {
+        sys::remove_segment(self.id)
+            .map_err(|errno| format!("cannot remove the memory for messages: {}", errno.desc()))
+    }
+}
+
+fn failed(key: i32, what: &str, errno: Errno) -> String {
+    format!("cannot {what} the shared memory of key {key:#x}: {}", errno.desc())
+}
+
+/// Whether this is a segment as we make them: no other user could have written to it.
+fn ours(stat: &SegmentStat) -> bool {
+    let we = Uid::effective().as_raw();
+    (stat.creator, stat.owner, stat.mode, stat.bytes) == (we, we, 0o600, BYTES)
+}
+
+/// Nobody may write there any more when the ring is taken over.
+fn wait_until_alone(key: i32, id: i32) -> Result<(), String> {
+    let end = Instant::now() + ORPHAN_LIMIT;
+    loop {
+        let stat = sys::segment_stat(id).map_err(|errno| failed(key, "look at", errno))?;
+        if stat.attached == 0 {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(format!(
+                "key {key:#x} is served already: {} processes use its shared memory, the last of them pid {}",
+                stat.attached, stat.last
+            ));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
