@@ -71,7 +71,7 @@ fn candidates(kernel: &Kernel) -> Result<BTreeMap<String, BTreeSet<String>>, Str
             *modules = BTreeSet::from([today]);
         }
     }
-    for old in modules::known() {
+    for old in modules::of_kernelds_time() {
         if let Today::Module { name, .. } | Today::Builtin { name } = modules::today(old, Some(kernel)) {
             found.entry(old.to_owned()).or_insert_with(|| BTreeSet::from([canonical(&name)]));
         }

@@ -243,13 +243,12 @@ const ROWS: &[Row] = &[
         &[
             "alias fs-iso9660 isofs",
             "alias netdev-eth0 tulip",
-            "install char-major-10 /bin/true",
             "alias char-major-21-* kerneld_migrated_off",
             "install char-major-21 /bin/true",
             "alias md-level-1 raid1",
         ],
         // the misc driver's minors keep their own modules
-        &["binfmt", "char-major-10-*"],
+        &["binfmt", "char-major-10"],
         &[],
     ),
     row(

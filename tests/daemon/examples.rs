@@ -1,7 +1,8 @@
 //! What the documents show: the example helper, what it refuses and that a real `ip` takes what it
 //! says; and that the manual page knows every option.
 
-use crate::support::{kerneld, skip_unless, skip_without};
+use crate::support::kerneld;
+use kerneld_test_support::{have, have_program};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,7 +30,7 @@ fn statuses(wrapper: &[&str], addresses: &[&str]) -> Vec<Option<i32>> {
 
 #[test]
 fn shellcheck_has_nothing_to_say() {
-    if skip_without("shellcheck") {
+    if !have_program("shellcheck") {
         return;
     }
     let checked = Command::new("shellcheck").arg(request_route()).output().unwrap();
@@ -47,13 +48,13 @@ fn what_is_no_address_or_has_no_line_runs_nothing() {
 
 #[test]
 fn ip_takes_what_it_says() {
-    if skip_without("ip") {
+    if !have_program("ip") {
         return;
     }
     // A network of its own, whose loopback interface is brought up first.
     let wrapper = ["unshare", "-rn", "sh", "-c", "ip link set lo up && exec sh \"$@\"", "sh"];
     let usable = Command::new("unshare").args(["-rn", "true"]).output().is_ok_and(|ran| ran.status.success());
-    if skip_unless(usable, "unshare", "cannot make a network of its own here") {
+    if !have("unshare", usable, "unshare cannot make a network of its own here") {
         return;
     }
     assert_eq!(statuses(&wrapper, &["127.9.9.9", "2001:db8::5", "10.4.0.1"]), [Some(0), Some(0), Some(4)]);

@@ -1,11 +1,12 @@
 //! A client that shares no code with us.
 
-use crate::support::{Daemon, skip_without};
+use crate::support::Daemon;
+use kerneld_test_support::have_program;
 use std::process::Command;
 
 #[test]
 fn a_python_client_gets_answers_in_each_layout() {
-    if skip_without("python3") {
+    if !have_program("python3") {
         return;
     }
     let daemon = Daemon::start(&[]);

@@ -1,6 +1,8 @@
 //! A daemon for one test, on a queue and in a directory of its own, with a recorder as its helper.
 
 use kerneld::demo::recorder::{self, Record};
+pub use kerneld_test_support::{PATIENCE, fresh_key, wait_until as wait_for};
+
 use kerneld_protocol::client::{Answer, Client, Failure};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::Command as Request;
@@ -8,24 +10,12 @@ use kerneld_protocol::wire::Layout;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 use tempfile::TempDir;
-
-/// Longer than anything takes on a busy machine: a wait this long means a hang.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Daemon {
     pub key: i32,
     pub dir: TempDir,
     pub process: Child,
-}
-
-/// A key that no other test uses: from the pid and a counter.
-pub fn fresh_key() -> i32 {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    let key = 0x4b00_0000 | (std::process::id() << 10 & 0x00ff_fc00) | NEXT.fetch_add(1, Ordering::Relaxed);
-    key.cast_signed()
 }
 
 pub fn kerneld() -> Command {
@@ -37,26 +27,6 @@ pub fn program(name: &str) -> Command {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_kerneld")).with_file_name(name);
     assert!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
     Command::new(path)
-}
-
-/// Whether to go on without `tool`: loudly for a person, never where it is required.
-pub fn skip_without(tool: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(tool).exists()));
-    skip_unless(found, tool, "is not on this machine")
-}
-
-/// The same for a tool that may be there and not `usable`: `why`.
-pub fn skip_unless(usable: bool, tool: &str, why: &str) -> bool {
-    let required = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
-    assert!(
-        usable || !required.split(',').any(|name| name == tool || name == "all"),
-        "{tool} {why}, and KERNELD_TEST_REQUIRE={required}"
-    );
-    if !usable {
-        eprintln!("SKIP: {tool} {why}, so this was not tested");
-    }
-    !usable
 }
 
 fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
@@ -192,12 +162,4 @@ pub fn children(pid: u32) -> Vec<i32> {
 
 pub fn comm(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
-}
-
-pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -1,11 +1,12 @@
 //! What the daemon asks of the kernel while it serves, seen by strace. A socket may need the very
 //! module that is being asked for, so no request may lead to one; and no helper is run by a shell.
 
-use crate::support::{Daemon, children, fresh_key, skip_unless, skip_without, wait_for};
+use crate::support::{Daemon, children, fresh_key, wait_for};
 use kerneld::demo::recorder;
 use kerneld::intake::sandbox;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
+use kerneld_test_support::{have, have_program};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -92,11 +93,11 @@ fn configuration(recorder: &Path) -> String {
 }
 
 fn cannot_trace() -> bool {
-    if skip_without("strace") {
+    if !have_program("strace") {
         return true;
     }
     let tried = Command::new("strace").args(["-D", "-f", "-n", "-o", "/dev/null", "true"]).output().unwrap();
-    skip_unless(tried.status.success(), "strace", "may not trace here")
+    !have("strace", tried.status.success(), "strace may not trace here")
 }
 
 /// A system call as it begins: who, its number and name, its arguments as far as they are known then.

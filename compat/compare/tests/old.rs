@@ -1,6 +1,7 @@
 //! `--old PATH`: a real program that opens the channel as kerneld did, beside the model.
 
 use assert_cmd::Command;
+use kerneld_test_support::have;
 use std::path::{Path, PathBuf};
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/scenarios");
@@ -9,11 +10,6 @@ const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/scenar
 fn tiny_kerneld() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent().unwrap().with_file_name("examples").join("tiny_kerneld")
-}
-
-fn required(tool: &str) -> bool {
-    let wanted = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
-    wanted.split(',').any(|name| name == tool || name == "all")
 }
 
 fn compare(old: &Path, names: &[&str]) -> (i32, String) {
@@ -37,11 +33,7 @@ fn possible(text: &str) -> bool {
     let refused = ["gives us no mount namespace", "cannot become root of a user namespace", "seccomp"]
         .into_iter()
         .any(|reason| text.contains(reason));
-    assert!(!refused || !required("namespaces"), "{text}");
-    if refused {
-        eprintln!("SKIP: an old kerneld cannot be run here: {text}");
-    }
-    !refused
+    have("namespaces", !refused, &format!("an old kerneld cannot be run here: {text}"))
 }
 
 #[test]

@@ -17,6 +17,7 @@ use daemon::{Daemon, Place, text};
 use kerneld_protocol::client::Client;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
+use kerneld_test_support::as_root;
 
 /// Where cargo put libkdclient: beside this test.
 fn libraries() -> PathBuf {
@@ -131,8 +132,7 @@ fn what_stands_in_the_way_is_a_negative_errno() {
 
 #[test]
 fn a_user_to_whom_the_queue_is_closed_is_told_so() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIP: only root can be several users");
+    if !as_root() {
         return;
     }
     let place = Place::new();

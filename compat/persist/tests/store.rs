@@ -2,6 +2,7 @@
 
 use kerneld_persist::store::MAX_BYTES;
 use kerneld_persist::{Change, Key, Store};
+use kerneld_test_support::have_program;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,18 +29,6 @@ fn int(store: &Store, name: &str) -> Option<i32> {
     Some(i32::from_ne_bytes(value.try_into().unwrap()))
 }
 
-/// Whether Debian's gdbmtool is here; an error where `KERNELD_TEST_REQUIRE` asks for it.
-fn have_gdbmtool() -> bool {
-    let found = Command::new("gdbmtool").arg("--version").stdout(Stdio::null()).status().is_ok();
-    let required = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
-    let required = required.split(',').any(|name| name == "gdbmtool" || name == "all");
-    assert!(found || !required, "gdbmtool is required here and missing");
-    if !found {
-        eprintln!("SKIP: gdbmtool is missing, so the store is not tested against C gdbm");
-    }
-    found
-}
-
 /// Runs gdbmtool's commands on a file whose keys end with NUL and whose values are ints; its output.
 fn gdbmtool(file: &Path, commands: &str) -> String {
     let mut tool = Command::new("gdbmtool")
@@ -60,7 +49,7 @@ fn gdbmtool(file: &Path, commands: &str) -> String {
 
 #[test]
 fn gdbmtool_finds_what_we_stored_and_not_what_we_deleted() {
-    if !have_gdbmtool() {
+    if !have_program("gdbmtool") {
         return;
     }
     let (_folder, store) = store();
@@ -81,7 +70,7 @@ fn gdbmtool_finds_what_we_stored_and_not_what_we_deleted() {
 
 #[test]
 fn we_find_what_gdbmtool_stored_and_it_finds_what_we_added() {
-    if !have_gdbmtool() {
+    if !have_program("gdbmtool") {
         return;
     }
     let (_folder, store) = store();

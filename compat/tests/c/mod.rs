@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use kerneld_test_support::have;
+
 use crate::COMPAT;
 
 /// A compiler and what makes it another one.
@@ -29,16 +31,7 @@ impl Compiler {
         let source = folder.path().join("empty.c");
         std::fs::write(&source, "int main(void) { return 0; }\n").expect("a source");
         let works = self.try_compile(&source, &[], &folder.path().join("empty")).is_ok();
-        if !works {
-            let required = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
-            assert!(
-                !required.split(',').any(|name| name == self.name || name == "all"),
-                "{} is required here and does not work",
-                self.name
-            );
-            eprintln!("SKIP: {} does not work here, so what it compiles is not tested", self.name);
-        }
-        works
+        have(self.name, works, &format!("{} does not work, so what it compiles is not tested", self.name))
     }
 
     /// Compiles a source of `tests/c` with our header, all warnings being errors.

@@ -1,14 +1,13 @@
 //! A folder, a key and a real daemon, for one test.
 
 use std::fs::{self, Permissions};
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use kerneld_protocol::queue::Queue;
+use kerneld_test_support::fresh_key;
+pub use kerneld_test_support::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -23,10 +22,7 @@ impl Place {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("our own folder");
-        let mut key = [0; 4];
-        let mut random = fs::File::open("/dev/urandom").expect("/dev/urandom");
-        random.read_exact(&mut key).expect("random bytes");
-        Place { folder, key: i32::from_ne_bytes(key) }
+        Place { folder, key: fresh_key() }
     }
 
     /// The key, as the programs take it.
@@ -103,15 +99,6 @@ fn workspace_program(name: &str) -> PathBuf {
         assert!(built.is_ok_and(|status| status.success()), "{name} cannot be built");
     }
     program
-}
-
-/// Waits for what must come; fails only when it has not for so long that it never will.
-pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(60), "still waiting: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{canonical, rows};
+use super::{canonical, modules, rows};
 
 /// Module and parameter → today's name and a note.
 type Rows = HashMap<(String, &'static str), (&'static str, &'static str)>;
@@ -32,9 +32,12 @@ pub enum Parameter {
 
 /// What becomes of parameter `name` of the old module `module`.
 pub fn today(module: &str, name: &str) -> Parameter {
-    let module = canonical(module);
-    let row = ROWS.get(&(module.clone(), name)).or_else(|| ROWS.get(&(module, "*")));
+    let key = canonical(module);
+    let row = ROWS.get(&(key.clone(), name)).or_else(|| ROWS.get(&(key, "*")));
     match row {
+        None if modules::is_another_driver(module) => {
+            Parameter::Gone("another driver serves today, to which it means nothing")
+        }
         None => Parameter::Same,
         Some(("-", note)) => Parameter::Gone(if note.is_empty() { "the parameter is gone" } else { note }),
         Some((today, _)) => match today.split_once(':') {
@@ -59,5 +62,7 @@ mod tests {
         );
         assert!(matches!(today("eepro100", "full_duplex"), Parameter::Gone(_)));
         assert_eq!(today("eepro100", "debug"), Parameter::Same);
+        assert!(matches!(today("opl3", "io"), Parameter::Gone(_)), "ALSA's driver of the chip has its own");
+        assert_eq!(today("lirc_serial", "irq"), Parameter::Same);
     }
 }

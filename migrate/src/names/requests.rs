@@ -64,6 +64,12 @@ pub fn is_interface(name: &str) -> bool {
     stem.len() < name.len() && INTERFACES.contains(stem)
 }
 
+/// Whether kernels asked for this name once and none does today.
+pub fn is_dead(name: &str) -> bool {
+    name.starts_with('/')
+        || ROWS.iter().find(|row| matches(row.old, name).is_some()).is_some_and(|row| row.today.is_empty())
+}
+
 /// What today's kernels ask for in place of `old`.
 pub fn today(old: &str) -> Request {
     for row in ROWS.iter() {
@@ -157,6 +163,28 @@ mod tests {
         }
         assert_eq!(today("eth0").all("eth0"), ["netdev-eth0", "eth0"]);
         assert_eq!(today("net-pf-5").all("net-pf-5"), ["net-pf-5"]);
+    }
+
+    #[test]
+    fn some_names_are_asked_for_no_more() {
+        for name in [
+            "cipher-1",
+            "irda-dongle-3",
+            "usb-controller1",
+            "js0",
+            "mixer0",
+            "scsi_hostadapter2",
+            "/dev/sound",
+            "char-major-10",
+            "ieee1394-controller",
+        ] {
+            assert!(is_dead(name), "{name}");
+        }
+        for name in
+            ["eth0", "char-major-14", "net-pf-4", "snd-card-0", "isofs", "jsm", "whatever", "sound-slot-0"]
+        {
+            assert!(!is_dead(name), "{name}");
+        }
     }
 
     #[test]

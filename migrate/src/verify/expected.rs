@@ -61,6 +61,9 @@ impl Expected {
 pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
     let meaning = &plan.meaning;
     let resolved = meaning.resolve(name);
+    if meaning.is_for_nobody(name, &resolved.chain) {
+        return Expected::Gone("a request that no kernel makes".to_owned());
+    }
     let mut names = resolved.chain.clone();
     let module = match &resolved.end {
         End::Module(module) => module,
@@ -94,7 +97,7 @@ pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
         }
         Today::Builtin { name: today } => Expected::Module(Load { today, ..Load::default() }),
         Today::Gone { why } | Today::Absent { why, .. } => Expected::Gone(why),
-        Today::Unknown => Expected::Open,
+        Today::External { .. } | Today::Unknown => Expected::Open,
     }
 }
 

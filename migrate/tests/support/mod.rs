@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kerneld_migrate::plan::{Plan, Request};
+use kerneld_test_support::{have, have_program, required};
 
 /// The project's top directory.
 pub fn top() -> PathBuf {
@@ -89,26 +90,9 @@ fn walk(root: &Path, path: &Path, all: &mut BTreeMap<PathBuf, String>) {
     }
 }
 
-/// Whether a missing tool is an error here (`KERNELD_TEST_REQUIRE`).
-fn required(tool: &str) -> bool {
-    let list = std::env::var("KERNELD_TEST_REQUIRE").unwrap_or_default();
-    list.split(',').any(|name| name == tool || name == "all")
-}
-
-fn skip(tool: &str, why: &str) {
-    assert!(!required(tool), "{tool} is required here (KERNELD_TEST_REQUIRE): {why}");
-    eprintln!("SKIP: {why}");
-}
-
 /// A folder with a real kernel's module index, for the real modprobe; `None` after a loud SKIP.
 pub fn real_kernel() -> Option<PathBuf> {
-    if Command::new("modprobe")
-        .arg("--version")
-        .env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
-        .output()
-        .is_err()
-    {
-        skip("modprobe", "there is no modprobe here (Debian: apt-get install kmod)");
+    if !have_program("modprobe") {
         return None;
     }
     let named = std::env::var_os("KERNELD_TEST_KERNEL_ROOT").map(PathBuf::from);
@@ -124,12 +108,8 @@ pub fn real_kernel() -> Option<PathBuf> {
             root.display()
         );
     }
-    if there() {
-        return Some(root);
-    }
     let why = format!("no kernel to ask about: `tests/vm/fetch-kernel` fetches one into {}", root.display());
-    skip("kernel", &why);
-    None
+    have("kernel", there(), &why).then_some(root)
 }
 
 /// The plan for a root, with the table of modules or with a real kernel.

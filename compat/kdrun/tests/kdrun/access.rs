@@ -3,7 +3,9 @@
 use std::os::unix::process::CommandExt;
 
 use crate::daemon::{Daemon, text};
-use crate::support::{NOBODY, Place, root_or_skip};
+use kerneld_test_support::as_root;
+
+use crate::support::{NOBODY, Place};
 
 /// `open` by an ordinary user who runs kdrun, on a queue of this mode.
 fn opened_by_nobody(mode: u16) -> Vec<(Option<i32>, String, String)> {
@@ -19,7 +21,7 @@ fn opened_by_nobody(mode: u16) -> Vec<(Option<i32>, String, String)> {
 
 #[test]
 fn an_ordinary_user_is_refused() {
-    if root_or_skip() {
+    if as_root() {
         for (code, said, _) in opened_by_nobody(0o600) {
             assert_eq!((code, &said[..]), (Some(1), "Operation not permitted"));
         }
@@ -28,7 +30,7 @@ fn an_ordinary_user_is_refused() {
 
 #[test]
 fn reading_without_writing_is_not_enough() {
-    if root_or_skip() {
+    if as_root() {
         for (code, said, _) in opened_by_nobody(0o644) {
             assert_eq!((code, &said[..]), (Some(1), "Operation not permitted"));
         }
@@ -37,7 +39,7 @@ fn reading_without_writing_is_not_enough() {
 
 #[test]
 fn an_ordinary_user_is_let_in_by_an_open_queue() {
-    if root_or_skip() {
+    if as_root() {
         for (code, said, id) in opened_by_nobody(0o666) {
             assert_eq!((code, said), (Some(0), id));
         }
@@ -50,7 +52,7 @@ fn an_ordinary_user_asks_and_gets_answers_on_an_open_queue() {
     let _daemon = Daemon::start(&place, 0o666);
     for client in place.every_client() {
         let mut kdrun = place.kdrun();
-        if root_or_skip() {
+        if as_root() {
             kdrun.uid(NOBODY).gid(NOBODY);
         }
         let output = kdrun.arg(client).args(["ask", "2", "exit9"]).output().unwrap();
@@ -61,7 +63,7 @@ fn an_ordinary_user_asks_and_gets_answers_on_an_open_queue() {
 /// A daemon that root starts under kdrun, and that gives up its rights later.
 #[test]
 fn who_the_caller_is_now_counts_and_not_who_started_it() {
-    if !root_or_skip() {
+    if !as_root() {
         return;
     }
     let (closed, open) = (Place::new(), Place::new());

@@ -9,8 +9,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, 
 use std::thread;
 use std::time::Duration;
 
-use nix::unistd::geteuid;
-
 use crate::c::{CC, Compiler};
 use crate::daemon::{self, wait_until};
 
@@ -151,13 +149,4 @@ impl Asker {
         drop(self.to.take());
         self.child.wait().expect("our child")
     }
-}
-
-/// Whether the test runs as root; says loudly what is left out otherwise.
-pub fn root_or_skip() -> bool {
-    let root = geteuid().is_root();
-    if !root {
-        eprintln!("SKIP: only root can be several users");
-    }
-    root
 }

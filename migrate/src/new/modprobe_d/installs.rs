@@ -177,6 +177,7 @@ impl Writer<'_> {
                 Today::Gone { why } | Today::Absent { why, .. } => {
                     Member::Missing(format!("{module} is {}", reason(&why)))
                 }
+                Today::External { why } => Member::Missing(format!("{module} is not of the kernel: {why}")),
                 Today::Unknown if !is_plain(module) => Member::Missing("that is no module's name".to_owned()),
                 Today::Unknown if self.kernel.is_some() => {
                     Member::Missing(format!("{module} is not in the kernel at hand"))

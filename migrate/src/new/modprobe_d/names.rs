@@ -84,6 +84,9 @@ impl Writer<'_> {
         from.sort_unstable();
         from.dedup();
         let note = requests::today(name).note;
+        if self.meaning.is_for_nobody(name, &resolved.chain) {
+            return self.left_out(lines, &note);
+        }
         match &resolved.end {
             End::Loop => self.refuse(
                 lines,
@@ -117,6 +120,7 @@ impl Writer<'_> {
             Today::Gone { why } | Today::Absent { why, .. } => {
                 self.left_out(lines, &format!("{module} is {}", reason(&why)));
             }
+            Today::External { why } => self.refuse(lines, &format!("{module} is not of the kernel: {why}")),
             Today::Unknown if !is_plain(module) => {
                 self.refuse(
                     lines,
@@ -214,7 +218,11 @@ impl Writer<'_> {
 }
 
 pub(in crate::new) fn reason(why: &str) -> String {
-    if why.starts_with("not in") { why.to_owned() } else { format!("gone: {why}") }
+    if why.starts_with("not in") || why.starts_with("always") {
+        why.to_owned()
+    } else {
+        format!("gone: {why}")
+    }
 }
 
 /// The files of modprobe.d and modules-load.d.

@@ -118,6 +118,16 @@ impl Meaning {
         forms
     }
 
+    /// Whether a name is nothing but an alias, for a request that no kernel makes today. `chain` is its own.
+    pub fn is_for_nobody(&self, name: &str, chain: &[String]) -> bool {
+        let lists = [ListKind::Above, ListKind::Below];
+        !chain.is_empty()
+            && requests::is_dead(name)
+            && !self.options.contains_key(name)
+            && !self.commands.contains_key(name)
+            && lists.iter().all(|kind| self.members(*kind, name).is_empty())
+    }
+
     /// Whether a device's name without a minor stands beside names with one.
     pub fn has_minors(&self, name: &str) -> bool {
         self.majors_with_minors.contains(name)
