@@ -6,10 +6,14 @@ use crate::executor::settings::{Overrides, Settings};
 use crate::executor::status::Switches;
 use crate::executor::{Executor, Parts};
 use crate::helper::cpus::Cpus;
-use crate::intake::process::{IntakeProcess, Recipe};
+use crate::intake::memory::Memory;
+use crate::intake::process::Plan;
+use crate::intake::sockets::Sockets;
+use crate::intake::source::Source;
 use crate::intake::user::intake_user;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
+use crate::order::ring::Position;
 use crate::queue::ownership;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
@@ -62,22 +66,35 @@ impl Options {
 /// A sentence that says what stood in the way of the start.
 pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
+    sys::close_on_exec().map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     let pid_file = lock_state_dir(&options.state_dir)?;
-    let log = start_log(&options)?;
+    start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
     let queue = ownership::open(options.key)?;
-    let served = serve(queue, options, log, &mut signals, ready);
+    let served = with_memory(queue, options, &mut signals, ready);
     let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
     drop(pid_file);
     served.and(removed)
 }
 
-fn serve(
+/// Serves by way of a ring, which goes with the queue.
+fn with_memory(
     queue: Queue,
     options: Options,
-    log: File,
+    signals: &mut Signals,
+    ready: impl FnOnce(),
+) -> Result<(), String> {
+    let (memory, position) = Memory::open(options.key, queue.id())?;
+    let served = serve(queue, (memory, position), options, signals, ready);
+    served.and(memory.remove())
+}
+
+fn serve(
+    queue: Queue,
+    (memory, position): (Memory, Position),
+    options: Options,
     signals: &mut Signals,
     ready: impl FnOnce(),
 ) -> Result<(), String> {
@@ -85,12 +102,14 @@ fn serve(
     ownership::give_access(queue, &options.config.queue, user)?;
     let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue, &options)?;
-    let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
     let settings = Settings::resolve(&options.config, &options.overrides);
+    let sockets = Sockets::make(&options.state_dir)?;
+    let plan = Plan { memory, sockets: sockets.short_path(), queue, only_type: options.only_type, user };
+    let source = Source::start(plan, settings.persist, position, journal.next_request())?;
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let ours = Store::open(&options.state_dir, Kernel::default());
     let (served, switches) = (options.select(), options.switches);
-    let executor = Executor::start(Parts { queue, served, cpus, switches, journal, ours }, settings, intake)?;
+    let executor = Executor::start(Parts { queue, served, cpus, switches, journal, ours }, settings, source)?;
     executor.recover(recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     ready();
@@ -116,12 +135,9 @@ fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, executor: &
 
 /// What a running intake and an open journal cannot change.
 fn warn_of_what_waits(old: &Config, new: &Config) {
-    let fixed = |config: &Config| {
-        let numbers = (config.persist.get_number, config.persist.set_number);
-        (numbers, config.intake.clone(), config.journal.clone())
-    };
+    let fixed = |config: &Config| (config.intake.clone(), config.journal.clone());
     if fixed(old) != fixed(new) {
-        warn!("SIGHUP: [intake], [journal] and the numbers of [persist] take effect at the next start");
+        warn!("SIGHUP: [intake] and [journal] take effect at the next start");
     }
 }
 
@@ -149,21 +165,11 @@ fn wait_for_end(signals: &mut Signals, mut reread: impl FnMut()) {
     }
 }
 
-fn start_log(options: &Options) -> Result<File, String> {
+fn start_log(options: &Options) -> Result<(), String> {
     let (log, kernel) = crate::logging::open(options.foreground, &options.state_dir)
         .map_err(|error| format!("cannot open a log: {error}"))?;
-    let shared = log.try_clone().map_err(|error| format!("cannot share the log: {error}"))?;
     crate::logging::start(log, kernel);
-    Ok(shared)
-}
-
-fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec<String> {
-    let mut args = vec![format!("--queue={}", queue.id())];
-    args.extend(options.only_type.map(|only| format!("--only-type={only}")));
-    let persist = &options.config.persist;
-    args.push(format!("--persist={}:{}", persist.get_number, persist.set_number));
-    args.extend(user.map(|(uid, gid)| format!("--user={uid}:{gid}")));
-    args
+    Ok(())
 }
 
 /// Makes the state directory and takes its pid file; two daemons cannot share one.

@@ -249,6 +249,8 @@ pub(crate) fn attach_segment(id: i32) -> Result<&'static [AtomicU32], Errno> {
         Errno::result(libc::madvise(start, bytes, libc::MADV_DONTFORK))?;
         std::slice::from_raw_parts(start.cast(), bytes / size_of::<AtomicU32>())
     };
-    words.iter().step_by(1024).for_each(|word| drop(word.fetch_add(0, Ordering::Relaxed)));
+    for word in words.iter().step_by(1024) {
+        word.fetch_add(0, Ordering::Relaxed);
+    }
     Ok(words)
 }

@@ -25,9 +25,10 @@ use crate::executor::settings::Settings;
 use crate::executor::status::Switches;
 use crate::helper::cpus::Cpus;
 use crate::helper::watched::{Handle, Outcome};
-use crate::intake::process::{IntakeProcess, Received};
+use crate::intake::process::Hold;
+use crate::intake::source::{Next, Source};
+use crate::intake::told::Told;
 use crate::modules::store::Store;
-use crate::order::action::FromIntake;
 use crate::queue::foreign::StaleMessages;
 use crate::queue::outbox::Outbox;
 use kerneld_journal::Journal;
@@ -43,7 +44,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What an executor works with, from its start to its end.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The queue that answers go to.
     pub queue: Queue,
     /// What the intake takes of it.
@@ -76,8 +77,6 @@ pub struct Executor {
     changed: Condvar,
     /// Where running helpers' ends are waited for.
     ends: Ends,
-    /// Held for writing while a descriptor may exist that is not close-on-exec.
-    spawning: RwLock<()>,
 }
 
 struct State {
@@ -103,7 +102,7 @@ struct State {
     /// When the clock is looked at anyway.
     armed: Option<Instant>,
     /// The intake, until it is reaped.
-    intake: Option<Pid>,
+    intake: Option<Arc<Hold>>,
     stopping: bool,
 }
 
@@ -112,7 +111,7 @@ impl Executor {
     ///
     /// # Errors
     /// A sentence: the system has no descriptor or no thread left.
-    pub fn start(parts: Parts, settings: Settings, intake: IntakeProcess) -> Result<Arc<Self>, String> {
+    pub(crate) fn start(parts: Parts, settings: Settings, source: Source) -> Result<Arc<Self>, String> {
         let Parts { queue, served, cpus, switches, journal, ours } = parts;
         set_log_level(switches);
         let state = State {
@@ -128,7 +127,7 @@ impl Executor {
             sweep: None,
             sweeping: false,
             armed: None,
-            intake: Some(intake.pid()),
+            intake: Some(source.hold()),
             stopping: false,
         };
         let executor = Arc::new(Executor {
@@ -143,7 +142,6 @@ impl Executor {
             outbox: Mutex::new(Outbox::new(queue)),
             changed: Condvar::new(),
             ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
-            spawning: RwLock::new(()),
         });
         if !executor.modular {
             info!("autoclean is off: this kernel has no modules, or cannot unload them");
@@ -151,7 +149,7 @@ impl Executor {
         executor.arm_sweep(&mut executor.lock());
         executor.thread("clock", |executor| executor.keep_time())?;
         executor.thread("ends", |executor| executor.await_ends())?;
-        executor.thread("orders", |executor| executor.take_orders(intake))?;
+        executor.thread("orders", |executor| executor.take_orders(source))?;
         Ok(executor)
     }
 
@@ -173,7 +171,14 @@ impl Executor {
 
     /// Puts other settings in force, for requests from now on.
     pub fn set_settings(&self, settings: Settings) {
-        self.lock().jobs.set_limits(settings.at_once, settings.busy_limit);
+        let mut state = self.lock();
+        state.jobs.set_limits(settings.at_once, settings.busy_limit);
+        if let Some(Err(why)) =
+            state.intake.as_ref().map(|intake| intake.tell(Told::Persist(settings.persist)))
+        {
+            warn!("{why}");
+        }
+        drop(state);
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
@@ -192,11 +197,20 @@ impl Executor {
         if let Some((_, blanker)) = &state.blanker {
             blanker.quit();
         }
-        while let Some(pid) = state.intake
+        let told = Instant::now();
+        if let Some(intake) = &state.intake {
+            intake.resume();
+            let _ = intake.tell(Told::Stop);
+        }
+        while let Some(intake) = &state.intake
             && Instant::now() < end
         {
-            // Said again and again: it may be just about to wait for a message.
-            let _ = kill(pid, Signal::SIGTERM);
+            // Again and again: it may be just about to wait for a message.
+            if told.elapsed() < STOP_LIMIT {
+                intake.nudge()
+            } else {
+                intake.kill()
+            }
             state = self.wait_until(state, Some(Instant::now() + Duration::from_millis(20)));
         }
         while (state.jobs.running() > 0 || state.answering > 0) && Instant::now() < end {
@@ -232,30 +246,24 @@ impl Executor {
 
     /// Starts helpers and takes their ends: here, which is quick, unless something may hold it up.
     fn swiftly(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
-        let held_up =
-            !self.settings().drivers.is_empty() || self.lock().sweeping || self.spawning.try_read().is_err();
+        let held_up = !self.settings().drivers.is_empty() || self.lock().sweeping;
         if held_up { self.aside(work) } else { work(self) }
     }
 
     /// Takes orders, one at a time and in order, until there will be no more.
-    fn take_orders(self: &Arc<Self>, mut intake: IntakeProcess) {
+    fn take_orders(self: &Arc<Self>, mut source: Source) {
         let mut senders = Senders::default();
         loop {
-            match intake.receive() {
-                Received::Message(FromIntake::Order(order)) => self.accept(order, &mut senders),
-                Received::Message(FromIntake::Hello | FromIntake::Ready) => {}
-                Received::Nonsense(why) => {
-                    error!("the intake sent what no intake sends ({why}): ending it");
-                    intake.kill();
-                }
-                Received::Ended if self.replace(&mut intake) => {}
-                Received::Ended => return,
+            match source.next(self.settings().persist) {
+                Next::Order(order) => self.accept(order, &mut source, &mut senders),
+                Next::Ended if self.replace(&mut source) => {}
+                Next::Ended => return,
             }
         }
     }
 
     /// Starts a new intake in place of one that ended; false when stopping or when it cannot be had.
-    fn replace(&self, intake: &mut IntakeProcess) -> bool {
+    fn replace(&self, source: &mut Source) -> bool {
         let stopping = {
             let mut state = self.lock();
             state.intake = None;
@@ -265,11 +273,8 @@ impl Executor {
         if stopping {
             return false;
         }
-        let ended = intake.reap();
-        error!("the intake ended ({ended}): starting another");
-        let _alone = self.spawning.write().unwrap_or_else(PoisonError::into_inner);
-        match intake.restart() {
-            Ok(()) => self.lock().intake = Some(intake.pid()),
+        match source.replace(self.settings().persist) {
+            Ok(()) => self.lock().intake = Some(source.hold()),
             Err(error) => {
                 give_up(&error);
                 return false;
@@ -336,6 +341,9 @@ impl Executor {
         }
     }
 }
+
+/// How long an intake that is to end may take before it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// `debug` logs each step; otherwise what an admin should know.
 fn set_log_level(switches: Switches) {

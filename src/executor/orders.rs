@@ -3,6 +3,7 @@
 use super::{Executor, State, set_log_level};
 use crate::executor::jobs::{Submitted, Waiter};
 use crate::executor::status::render;
+use crate::intake::source::Source;
 use crate::order::action::{Action, Order};
 use crate::order::judge::{PersistNumbers, judge};
 use crate::order::name::{ModuleName, Refusal};
@@ -30,11 +31,13 @@ pub(super) enum PersistRequest {
 
 impl Executor {
     /// Writes an order down and begins with it.
-    pub(super) fn accept(self: &Arc<Self>, order: Order, senders: &mut Senders) {
+    pub(super) fn accept(self: &Arc<Self>, order: Order, source: &mut Source, senders: &mut Senders) {
         let Order { reply, command, text, verdict } = order;
         let last_sender = self.queue.stat().ok().map(|stat| stat.last_sender);
         let sender = senders.find(&reply, last_sender);
+        source.note(self.journal.next_request());
         let request = self.journal.accepted(command, &text, reply, sender);
+        source.taken();
         let waiter = Waiter { request, reply };
         match verdict {
             Ok(action) => self.act(action, waiter),

@@ -1,7 +1,7 @@
 //! Runs helpers: from the job to the helper's start, and from its end to the answer.
 
+use super::Executor;
 use super::upkeep::Upkeep;
-use super::{Executor, PoisonError};
 use crate::executor::jobs::{Job, JobId};
 use crate::executor::settings::Settings;
 use crate::helper::clone::{self, Spawned};
@@ -65,7 +65,6 @@ impl Executor {
     }
 
     fn spawn(&self, helper: &Helper) -> Result<Child, i32> {
-        let _shared = self.spawning.read().unwrap_or_else(PoisonError::into_inner);
         match helper.watch {
             Watch::Nothing => clone::spawn(helper, self.cpus).map(Child::Plain),
             Watch::Limit(_) | Watch::Output(_) => {

@@ -4,6 +4,7 @@
 use crate::config::rules::Rules;
 use crate::config::{Config, SettingsOf, SystemConfig};
 use crate::modules::parameters::Drivers;
+use crate::order::judge::PersistNumbers;
 use crate::order::name::ModuleName;
 use kerneld_persist::Store;
 use nix::unistd::{AccessFlags, access};
@@ -41,7 +42,9 @@ pub struct Settings {
     pub blanker: PathBuf,
     /// The commands that KERNELD_SYSTEM may name.
     pub system: Vec<SystemCommand>,
-    /// What get_persist and set_persist are about.
+    /// The types of get_persist and set_persist.
+    pub persist: PersistNumbers,
+    /// What they are about.
     pub store: Store,
     /// Which settings of which modules outlive them.
     pub drivers: BTreeMap<ModuleName, SettingsOf>,
@@ -77,6 +80,10 @@ impl Settings {
             route_limit: route.time_limit,
             blanker: config.blanker.helper.clone(),
             system: config.system.iter().filter_map(system_command).collect(),
+            persist: PersistNumbers {
+                get: config.persist.get_number.into(),
+                set: config.persist.set_number.into(),
+            },
             store: Store::new(&config.persist.file),
             drivers: config.persist.settings.clone(),
             drivers_file: config.persist.file.with_file_name("drivers.toml"),

@@ -1,7 +1,7 @@
 //! What goes along with loading and unloading: drivers' settings are saved and put back, what came in
 //! through us is remembered, and swept when it is idle.
 
-use super::{Executor, PoisonError, State};
+use super::{Executor, State};
 use crate::executor::settings::Settings;
 use crate::helper::modprobe::{self as kmod, Inquiry};
 use crate::modules::arrivals::{self, Arrivals};
@@ -96,10 +96,7 @@ impl Executor {
         arrivals: &mut Arrivals,
     ) -> Result<(), String> {
         let Ok(modprobe) = kmod::helper(settings.modprobe.as_deref()) else { return Ok(()) };
-        let inquiry = {
-            let _shared = self.spawning.read().unwrap_or_else(PoisonError::into_inner);
-            Inquiry::start(&modprobe, name.as_str()).map_err(|error| error.to_string())?
-        };
+        let inquiry = { Inquiry::start(&modprobe, name.as_str()).map_err(|error| error.to_string())? };
         if let Some(inquiry) = inquiry {
             // Someone else loaded at the same moment what modprobe does not name.
             let named = inquiry.names()?;

@@ -68,7 +68,9 @@ impl Memory {
     fn replace(key: i32, queue: i32, id: i32, stat: &SegmentStat) -> Result<(Self, Position), String> {
         let whose = format!("the shared memory of key {key:#x} belongs to user {} ", stat.creator);
         if !Uid::effective().is_root() {
-            return Err(format!("{whose}and not to us: remove it (ipcrm -M {key:#x}), or give another --key"));
+            return Err(format!(
+                "{whose}and not to us: remove it (ipcrm -M {key:#x}), or give another --key"
+            ));
         }
         warn!("{whose}or is not as we make it: removed, and made anew");
         sys::remove_segment(id).map_err(|errno| failed(key, "remove", errno))?;

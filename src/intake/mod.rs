@@ -7,6 +7,8 @@ pub mod memory;
 pub mod process;
 pub mod reader;
 pub mod sandbox;
+pub(crate) mod silence;
 pub(crate) mod sockets;
+pub(crate) mod source;
 pub(crate) mod told;
 pub mod user;

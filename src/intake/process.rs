@@ -4,14 +4,11 @@
 
 use super::log_pipe;
 use super::memory::Memory;
-use super::sockets::Sockets;
 use super::told::{SetUp, Told};
 use crate::order::judge::PersistNumbers;
-use crate::order::message::Served;
 use crate::order::ring::{Position, Ring};
-use crate::sys;
 use ipc_channel::ipc::IpcSender;
-use kerneld_protocol::queue::{Queue, Select};
+use kerneld_protocol::queue::Queue;
 use log::warn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -20,6 +17,7 @@ use rustix::process::{pidfd_open, pidfd_send_signal, waitid};
 use std::fmt::Display;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,12 +34,12 @@ const MAX_NAME: usize = 107;
 pub struct Plan {
     /// Where messages go.
     pub(crate) memory: Memory,
-    /// Where the intake listens for us.
-    pub(crate) sockets: Sockets,
+    /// The folder in which the intake listens for us.
+    pub(crate) sockets: PathBuf,
     /// Where messages come from.
     pub(crate) queue: Queue,
-    /// Which of them to take.
-    pub(crate) select: Select,
+    /// The one type to take; `None` for all of kerneld's.
+    pub(crate) only_type: Option<i64>,
     /// Who the intake becomes.
     pub(crate) user: Option<(u32, u32)>,
 }
@@ -55,6 +53,7 @@ pub(crate) struct IntakeProcess {
 
 /// What every thread may do with an intake.
 pub(crate) struct Hold {
+    ring: Ring<'static>,
     pidfd: OwnedFd,
     sender: Mutex<Option<IpcSender<Told>>>,
     ended: AtomicBool,
@@ -77,7 +76,8 @@ impl IntakeProcess {
             memory: plan.memory.id(),
             position,
             queue: plan.queue.id(),
-            served: Served { select: plan.select, persist },
+            only_type: plan.only_type,
+            persist,
             become_user: plan.user,
         };
         match intake.get_ready(plan, stdout, set_up, ring) {
@@ -93,7 +93,7 @@ impl IntakeProcess {
     fn watch(child: Child, pipe: PipeReader, ring: Ring<'static>) -> Result<Self, String> {
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| failed("hold", &errno))?;
-        let hold = Arc::new(Hold { pidfd, sender: Mutex::new(None), ended: AtomicBool::new(false) });
+        let hold = Arc::new(Hold { ring, pidfd, sender: Mutex::new(None), ended: AtomicBool::new(false) });
         let held = Arc::clone(&hold);
         let watch = thread::Builder::new().name("intake".to_owned()).spawn(move || {
             log_pipe::relay(pipe);
@@ -114,7 +114,7 @@ impl IntakeProcess {
         let end = Instant::now() + START_LIMIT;
         let name = stdout.map_or(Ok(String::new()), |stdout| read_name(stdout, end));
         let name = name.map_err(|error| format!("it did not say where it listens: {error}"))?;
-        if !name.starts_with(&*plan.sockets.short_path().to_string_lossy()) {
+        if !name.starts_with(&*plan.sockets.to_string_lossy()) {
             return Err(format!("it listens at {name:?}"));
         }
         let sender = IpcSender::connect(name).map_err(|error| format!("it cannot be reached: {error}"))?;
@@ -126,8 +126,7 @@ impl IntakeProcess {
             }
             ring.bell().sleep(Duration::from_millis(20), || ring.ready() || self.hold.ended());
         }
-        // In case the library makes a descriptor that helpers would inherit.
-        sys::close_on_exec().map_err(|errno| format!("descriptors cannot be kept from helpers: {errno}"))
+        Ok(())
     }
 
     /// A hold on it for other threads.
@@ -160,6 +159,18 @@ impl Hold {
         let _ = pidfd_send_signal(&self.pidfd, Signal::USR1);
     }
 
+    /// Asks it to tell when everything that waits on the queue now is in the ring; the question's number.
+    pub(crate) fn ask(&self) -> u32 {
+        let question = self.ring.ask();
+        self.nudge();
+        question
+    }
+
+    /// Whether it has answered this question.
+    pub(crate) fn has_emptied(&self, question: u32) -> bool {
+        self.ring.emptied().wrapping_sub(question).cast_signed() >= 0
+    }
+
     /// Lets it go on if somebody has stopped it.
     pub(crate) fn resume(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::CONT);
@@ -177,7 +188,7 @@ impl Hold {
 
     fn wait_for_end(&self) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while waitid(WaitId::PidFd(self.pidfd.as_fd()), options) == Err(rustix::io::Errno::INTR) {}
+        while matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), options), Err(rustix::io::Errno::INTR)) {}
         self.ended.store(true, Ordering::SeqCst);
     }
 }
@@ -197,7 +208,7 @@ fn launch(plan: &Plan, log: Stdio) -> io::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("intake")
         .arg("--sockets")
-        .arg(plan.sockets.short_path())
+        .arg(&plan.sockets)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::null())

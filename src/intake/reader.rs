@@ -42,7 +42,8 @@ pub fn run(sockets: &Path) -> Result<(), String> {
     signal_hook::flag::register(SIGUSR1, Arc::default())
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     sandbox::leave_file_system()?;
-    let orders = Arc::new(Orders { served: RwLock::new(set_up.served), ending: AtomicBool::new(false) });
+    let served = Served::new(set_up.only_type, set_up.persist);
+    let orders = Arc::new(Orders { served: RwLock::new(served), ending: AtomicBool::new(false) });
     listen(receiver, Arc::clone(&orders));
     sandbox::lock_in(&set_up)?;
     let mut intake = Intake::new(ring, &set_up, orders);
@@ -83,7 +84,7 @@ struct Intake {
 impl Intake {
     fn new(ring: Ring<'static>, set_up: &SetUp, orders: Arc<Orders>) -> Self {
         let writer = Writer::new(ring, set_up.position);
-        let batch = Batch::new(set_up.served.select);
+        let batch = Batch::new(orders.served.read().unwrap_or_else(PoisonError::into_inner).select);
         let (queue, text) = (Queue::from_id(set_up.queue), Box::new([0; CAPACITY]));
         Intake { ring, writer, queue, orders, batch, text }
     }
@@ -119,9 +120,10 @@ impl Intake {
 
     /// Passes on the message in the ring, if it is one that somebody can be answered to.
     fn pass_on(&mut self, length: usize) {
+        let served = self.served();
         let text = &mut self.text[..length];
         let mtype = self.writer.read(text);
-        let order = self.served().order(mtype, text);
+        let order = served.order(mtype, text);
         self.batch.took(mtype);
         match order {
             Ok(_) => self.writer.publish(length),

@@ -92,7 +92,7 @@ fn drop_capabilities() -> Result<(), String> {
 
 /// What the intake calls from now on with any arguments: what the executor says, memory, and its end. It
 /// sends nothing but log lines.
-const ALLOWED: &[libc::c_long] = &[
+pub const ALLOWED: &[libc::c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_close,
     libc::SYS_futex,
@@ -111,21 +111,25 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// Those, and with arguments of just this kind: messages from `queue`, lines to standard error, memory that
+/// What it calls with arguments of one kind: messages from its queue, lines to standard error, memory that
 /// nothing is executed in.
+pub const CHECKED: &[libc::c_long] =
+    &[libc::SYS_msgrcv, libc::SYS_write, libc::SYS_writev, libc::SYS_mmap, libc::SYS_mprotect];
+
 fn filter(queue: i32) -> Result<BpfProgram, BackendError> {
     let only = |argument, operator, value| {
         let condition = SeccompCondition::new(argument, Dword, operator, value)?;
         SeccompRule::new(vec![condition]).map(|rule| vec![rule])
     };
-    let no_code = || only(2, MaskedEq(libc::PROT_EXEC as u64), 0);
-    let stderr = || only(0, Eq, libc::STDERR_FILENO as u64);
     let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|number| (*number, vec![])).collect();
-    rules.insert(libc::SYS_msgrcv, only(0, Eq, u64::from(queue.cast_unsigned()))?);
-    rules.insert(libc::SYS_write, stderr()?);
-    rules.insert(libc::SYS_writev, stderr()?);
-    rules.insert(libc::SYS_mmap, no_code()?);
-    rules.insert(libc::SYS_mprotect, no_code()?);
+    for number in CHECKED {
+        let rule = match *number {
+            libc::SYS_msgrcv => only(0, Eq, u64::from(queue.cast_unsigned())),
+            libc::SYS_mmap | libc::SYS_mprotect => only(2, MaskedEq(libc::PROT_EXEC as u64), 0),
+            _ => only(0, Eq, libc::STDERR_FILENO as u64),
+        };
+        rules.insert(*number, rule?);
+    }
     let arch = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?.try_into()
 }

@@ -41,7 +41,8 @@ impl Sockets {
             _ => {}
         }
         DirBuilder::new().mode(0o700).create(path)?;
-        let folder = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(path)?;
+        let folder =
+            OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(path)?;
         let sockets = Sockets { path: path.to_owned(), folder };
         // One folder more, as the library makes it.
         let probe = path.join("probe");

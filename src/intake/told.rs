@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use crate::order::judge::PersistNumbers;
-use crate::order::message::Served;
 use crate::order::ring::Position;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver};
 use serde::{Deserialize, Serialize};
@@ -32,8 +31,10 @@ pub(crate) struct SetUp {
     pub(crate) position: Position,
     /// The queue's id.
     pub(crate) queue: i32,
-    /// Which requests to take.
-    pub(crate) served: Served,
+    /// The one type to take; `None` for all of kerneld's.
+    pub(crate) only_type: Option<i64>,
+    /// The numbers of get_persist and set_persist.
+    pub(crate) persist: PersistNumbers,
     /// User and group to become, if the executor may choose.
     pub(crate) become_user: Option<(u32, u32)>,
 }

@@ -3,11 +3,10 @@
 
 use super::name::{ModuleName, Refusal};
 use kerneld_protocol::request::{Command, ReplyTo};
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Everything that the intake can ask of the executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Load a module or what an alias stands for.
     Load(ModuleName),
@@ -22,11 +21,11 @@ pub enum Action {
     /// Screen blanker on (true) or off.
     Blanker(bool),
     /// Run a command, if the configuration lists this very text.
-    System(#[serde(with = "serde_bytes")] Vec<u8>),
+    System(Vec<u8>),
     /// Tell a persistent setting.
-    GetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
+    GetPersist(Vec<u8>),
     /// Keep a persistent setting.
-    SetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
+    SetPersist(Vec<u8>),
     /// Act on kdstat's words and tell the state.
     Status(String),
     /// A command that nobody serves: logged, status 1.
@@ -34,26 +33,14 @@ pub enum Action {
 }
 
 /// A request on its way from the intake to the executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// Where the answer goes.
     pub reply: ReplyTo,
     /// The request's number.
     pub command: Command,
     /// The request's text, for the journal.
-    #[serde(with = "serde_bytes")]
     pub text: Vec<u8>,
     /// What to do; or why not, for the answer and the log.
     pub verdict: Result<Action, Refusal>,
-}
-
-/// What the intake says to the executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FromIntake {
-    /// The first word: connected, not locked in yet.
-    Hello,
-    /// Locked in, about to read the queue.
-    Ready,
-    /// A request.
-    Order(Order),
 }

@@ -19,6 +19,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// This one type, or all of kerneld's: 1 to 255.
+    pub(crate) fn new(only_type: Option<i64>, persist: PersistNumbers) -> Self {
+        Served { select: only_type.map_or(Select::UpTo(255), Select::Exactly), persist }
+    }
+
     /// Makes an order of a message.
     ///
     /// # Errors

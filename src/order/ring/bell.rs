@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A counter that one side waits on, and whether it does.
 #[derive(Clone, Copy)]
 pub(crate) struct Bell<'a> {
-    count: &'a AtomicU32,
+    pub(super) count: &'a AtomicU32,
     pub(super) awaited: &'a AtomicU32,
 }
 
@@ -27,6 +27,11 @@ impl Bell<'_> {
     pub(crate) fn ring_aloud(self) {
         self.count.fetch_add(1, Ordering::SeqCst);
         self.wake();
+    }
+
+    /// Sleeps until the bell rings or `limit` is over, unless what it would ring for is there.
+    pub(crate) fn sleep(self, limit: Duration, there: impl Fn() -> bool) {
+        self.wait(there, Some(limit));
     }
 
     fn wake(self) {

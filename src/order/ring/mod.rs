@@ -14,7 +14,7 @@ mod reader;
 mod slot;
 mod writer;
 
-pub(crate) use reader::{Nonsense, Reader, Taken};
+pub(crate) use reader::Reader;
 #[cfg(test)]
 pub(crate) use slot::FILL;
 pub(crate) use writer::Writer;
@@ -134,10 +134,10 @@ impl<'a> Ring<'a> {
         next.ahead(full.count() as u32)
     }
 
-    /// Asks the executor's question of this number: everything that waits on the queue now is to be in the
-    /// ring when [`Ring::emptied`] is the same.
-    pub(crate) fn ask(self, question: u32) {
-        self.store(ASKED_AT, question);
+    /// Asks the intake to tell when everything that waits on the queue now is in the ring: when
+    /// [`Ring::emptied`] has come to the number that this returns.
+    pub(crate) fn ask(self) -> u32 {
+        self.0[ASKED_AT].fetch_add(1, Ordering::SeqCst).wrapping_add(1)
     }
 
     /// The latest question.

@@ -56,11 +56,6 @@ impl<'a> Reader<'a> {
         Reader { ring, position, idle: (0, Instant::now()) }
     }
 
-    /// The ring that is read.
-    pub(crate) fn ring(&self) -> Ring<'a> {
-        self.ring
-    }
-
     /// Where an intake begins to write, once the one before it is dead. A message stays that the kernel has
     /// put there and nobody has passed on.
     pub(crate) fn hand_over(&self) -> Position {
@@ -69,15 +64,18 @@ impl<'a> Reader<'a> {
         from
     }
 
-    /// Drops the message that waits at `from` to be passed on, for it ends every intake; its type and text.
-    pub(crate) fn set_aside(&self, from: Position) -> (i64, Vec<u8>) {
+    /// Drops the message that waits at `from` to be passed on, if there is one; its type and text.
+    pub(crate) fn set_aside(&self, from: Position) -> Option<(i64, Vec<u8>)> {
         let slot = self.ring.slot(from.slot());
+        let mtype = slot.mtype();
+        if mtype == 0 || slot.turn() != from.free() {
+            return None;
+        }
         let mut text = vec![0; CAPACITY];
         slot.text(&mut text);
         text.truncate(unfilled(&text));
-        let mtype = slot.mtype();
         slot.clear(CAPACITY);
-        (mtype, text)
+        Some((mtype, text))
     }
 
     /// Forgets what the ring holds.

@@ -1,4 +1,4 @@
-use super::reader::IDLE_RINGS;
+use super::reader::{IDLE_RINGS, Nonsense};
 use super::slot::{FILL, unfilled};
 use super::*;
 use kerneld_protocol::queue::CAPACITY;
@@ -92,7 +92,8 @@ fn a_message_that_its_reader_did_not_pass_on_is_found_with_its_length() {
     next.publish(4);
     assert_eq!(taken(&mut reader), Some((2, b"half".to_vec())));
     put(next.vacancy().unwrap(), 2, b"bad");
-    assert_eq!(reader.set_aside(reader.hand_over()), (2, b"bad".to_vec()));
+    assert_eq!(reader.set_aside(reader.hand_over()), Some((2, b"bad".to_vec())));
+    assert_eq!(reader.set_aside(reader.hand_over()), None);
     assert_eq!(next.left_behind(&mut text), None);
     pass(&mut next, 3, b"good");
     assert_eq!(taken(&mut reader), Some((3, b"good".to_vec())));
