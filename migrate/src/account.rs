@@ -27,6 +27,98 @@ impl Fate {
     }
 }
 
+/// The kinds of questions that only a person can answer, in the order in which reports show them.
+#[allow(missing_docs)] // the headings say it
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Unreadable,
+    Untrusted,
+    ShellValue,
+    Condition,
+    Unknown,
+    Clash,
+    Command,
+    BuiltIn,
+    Value,
+    LoadedTwice,
+    Script,
+    Schedule,
+    NotInForce,
+    SwitchedOff,
+    Depends,
+    Overlooked,
+}
+
+impl Kind {
+    /// What the lines have in common.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Kind::Unreadable => "modutils could not read these lines either",
+            Kind::Untrusted => "someone other than root can have written these files",
+            Kind::ShellValue => "only a shell could tell these values",
+            Kind::Condition => "the files alone do not decide these conditions",
+            Kind::Unknown => "these modules are unknown",
+            Kind::Clash => "these lines contradict each other today",
+            Kind::Command => "these commands cannot work as they are",
+            Kind::BuiltIn => "these belong to something that is built into the kernel",
+            Kind::Value => "these values cannot be given to the kernel",
+            Kind::LoadedTwice => "these load one module twice",
+            Kind::Script => "these script lines depend on something that was not read",
+            Kind::Schedule => "these crontab lines work on modules",
+            Kind::NotInForce => "these lines were not in force",
+            Kind::SwitchedOff => "something was switched off here",
+            Kind::Depends => "these hang on another line that needs a person",
+            Kind::Overlooked => "nothing was made of these lines",
+        }
+    }
+
+    /// What a person can do about them.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Kind::Unreadable => "Correct the line in the old file, or accept it: it did nothing.",
+            Kind::Untrusted => {
+                "Check the file, then give it to root and take other people's right to write away."
+            }
+            Kind::ShellValue => "Write the value itself into the line.",
+            Kind::Condition => "State what holds with --assume or --kernel.",
+            Kind::Unknown => {
+                "If it is built outside the kernel, build it for the new one and install it; else accept the line."
+            }
+            Kind::Clash => "Keep the line that you want and remove the other.",
+            Kind::Command => "Change the command in the old file, or accept the line to go on without it.",
+            Kind::BuiltIn => {
+                "Do it from a start-up script or on the kernel's command line, then accept the line."
+            }
+            Kind::Value => "Change the value in the old file, or accept the line to go on without it.",
+            Kind::LoadedTwice => "Put the parameters of all cards into one line.",
+            Kind::Script => {
+                "Decide what holds, and name the modules in /etc/modules-load.d yourself; then accept the line."
+            }
+            Kind::Schedule => "Change the crontab, then accept the line.",
+            Kind::NotInForce => "Accept the line to leave it as it was: not in force.",
+            Kind::SwitchedOff => "Decide whether it is to be off today, and accept the line.",
+            Kind::Depends => "Settle the other line first.",
+            Kind::Overlooked => "Look at the line, then accept it.",
+        }
+    }
+}
+
+/// What only a person can decide about a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Which kind of question it is.
+    pub kind: Kind,
+    /// A sentence about this line.
+    pub why: String,
+}
+
+impl Question {
+    /// A question of this kind.
+    pub fn new(kind: Kind, why: impl Into<String>) -> Question {
+        Question { kind, why: why.into() }
+    }
+}
+
 /// Where an output line is: a path below the root and a line number from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPlace {
@@ -49,6 +141,8 @@ pub struct Line {
     pub shares: Option<(LineId, String)>,
     /// Set by [`Account::finish`] at the latest.
     pub fate: Option<Fate>,
+    /// The first question that it raised.
+    pub question: Option<Kind>,
     /// Why, in sentences.
     pub why: Vec<String>,
     /// The output lines that carry its meaning.
@@ -77,6 +171,7 @@ impl Account {
             text: text.to_owned(),
             shares: None,
             fate: None,
+            question: None,
             why: Vec::new(),
             output: Vec::new(),
         });
@@ -99,8 +194,14 @@ impl Account {
     }
 
     /// A person has to look at the line.
-    pub fn needs_attention(&mut self, line: LineId, why: impl Into<String>) {
-        self.settle(line, Fate::NeedsAttention, why.into());
+    pub fn ask(&mut self, line: LineId, question: Question) {
+        self.lines[line].question.get_or_insert(question.kind);
+        self.settle(line, Fate::NeedsAttention, question.why);
+    }
+
+    /// A person has to look at the line, for this kind of reason.
+    pub fn needs_attention(&mut self, line: LineId, kind: Kind, why: impl Into<String>) {
+        self.ask(line, Question::new(kind, why));
     }
 
     /// Adds a remark without changing the fate.
@@ -135,9 +236,10 @@ impl Account {
     pub fn finish(&mut self) {
         for id in 0..self.lines.len() {
             if let Some((other, why)) = self.lines[id].shares.clone() {
-                let (fate, output) = (self.lines[other].fate, self.lines[other].output.clone());
+                let original = &self.lines[other];
+                let (fate, question, output) = (original.fate, original.question, original.output.clone());
                 let line = &mut self.lines[id];
-                (line.fate, line.output, line.why) = (fate, output, vec![why]);
+                (line.fate, line.question, line.output, line.why) = (fate, question, output, vec![why]);
                 continue;
             }
             let line = &mut self.lines[id];
@@ -149,7 +251,7 @@ impl Account {
                     }
                 }
                 Some(_) => {}
-                None => self.needs_attention(id, "nothing was made of this line; please look at it"),
+                None => self.needs_attention(id, Kind::Overlooked, "nothing was made of this line"),
             }
         }
     }
@@ -162,6 +264,11 @@ impl Account {
     /// All lines in the order of reading.
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// The lines that a person has to look at, without those that only continue one or copy it.
+    pub fn open_questions(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.fate == Some(Fate::NeedsAttention) && line.shares.is_none())
     }
 
     /// How many lines have this fate.

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::apply::open_old_system;
+use crate::apply::tree::write_tree;
+use crate::error::{Error, Result};
 use crate::old::modules_conf::condition::State;
-use crate::old::root::Root;
 use crate::plan::{Plan, Request, Target};
 use crate::report::fleet;
 use crate::verify::explain;
@@ -113,10 +115,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn request(common: &Common) -> Result<Request, String> {
+fn request(common: &Common) -> Result<Request> {
     let mut state = State::default();
     for fact in &common.assume {
-        state.assume(fact).map_err(|why| format!("--assume: {why}"))?;
+        state.assume(fact)?;
     }
     Ok(Request {
         root: common.root.clone(),
@@ -128,36 +130,36 @@ fn request(common: &Common) -> Result<Request, String> {
     })
 }
 
-fn plan(common: &Common, roots: Vec<PathBuf>) -> Result<bool, String> {
+fn plan(common: &Common, roots: Vec<PathBuf>) -> Result<bool> {
     let mut request = request(common)?;
     match &roots[..] {
         [] => {}
         [root] => request.root = root.clone(),
         roots => {
             let as_json = matches!(common.format, Format::Json);
-            let (text, all) = fleet::plan(&request, roots, as_json, common.output.as_deref())?;
+            let (text, all) = fleet::plan(&request, roots, as_json, common.output.as_deref());
             return print(&text).map(|()| all);
         }
     }
     let plan = Plan::make(&request)?;
     if let Some(directory) = &common.output {
-        apply::write_tree(&plan, directory)?;
+        write_tree(&plan.files, directory)?;
     }
     let text = match common.format {
         Format::Text => report::text::report(&plan),
-        Format::Json => report::json::document(&plan) + "\n",
+        Format::Json => format!("{:#}\n", report::json::document(&plan)),
         Format::Html => report::html::page(&plan),
     };
     print(&text)?;
     Ok(true)
 }
 
-fn apply(common: &Common, accepted: &[String]) -> Result<bool, String> {
+fn apply(common: &Common, accepted: &[String]) -> Result<bool> {
     let plan = Plan::make(&request(common)?)?;
-    apply::check_accepted(&plan, accepted)?;
+    apply::check_accepted(&plan.account, accepted)?;
     let paths = match &common.output {
-        Some(directory) => apply::write_tree(&plan, directory)?,
-        None => match apply::apply(&plan, &mut |_| {})? {
+        Some(directory) => write_tree(&plan.files, directory)?,
+        None => match plan.apply(&mut |_| {})? {
             apply::Outcome::Unchanged => {
                 print("nothing to do: every file is in place\n")?;
                 return Ok(true);
@@ -169,8 +171,8 @@ fn apply(common: &Common, accepted: &[String]) -> Result<bool, String> {
     Ok(true)
 }
 
-fn undo(common: &Common, force: bool) -> Result<bool, String> {
-    match apply::undo(&Root::open(&common.root)?, force, &mut |_| {})? {
+fn undo(common: &Common, force: bool) -> Result<bool> {
+    match apply::undo(&open_old_system(&common.root)?, force, &mut |_| {})? {
         apply::Outcome::Unchanged => print("nothing to undo\n")?,
         apply::Outcome::Changed(paths) => {
             print(&paths.iter().map(|path| format!("put back: {path}\n")).collect::<String>())?;
@@ -179,7 +181,7 @@ fn undo(common: &Common, force: bool) -> Result<bool, String> {
     Ok(true)
 }
 
-fn verify(common: &Common) -> Result<bool, String> {
+fn verify(common: &Common) -> Result<bool> {
     let report = verify::verify(&Plan::make(&request(common)?)?)?;
     print(&match common.format {
         Format::Json => report.json() + "\n",
@@ -188,28 +190,26 @@ fn verify(common: &Common) -> Result<bool, String> {
     Ok(report.passed())
 }
 
-fn explain(common: &Common, name: &str) -> Result<bool, String> {
+fn explain(common: &Common, name: &str) -> Result<bool> {
     print(&explain::explain(&Plan::make(&request(common)?)?, name)?)?;
     Ok(true)
 }
 
-fn legacy_names(common: &Common) -> Result<bool, String> {
+fn legacy_names(common: &Common) -> Result<bool> {
     let root = common.kernel_root.as_ref().unwrap_or(&common.root);
     let file = legacy::file(root, common.kernel.as_deref())?;
     match &common.output {
-        Some(directory) => legacy::write(&file, directory)?,
+        Some(directory) => drop(write_tree(&[file], directory)?),
         None => print(&String::from_utf8_lossy(&file.content()))?,
     }
     Ok(true)
 }
 
-/// Prints; a closed pipe is no error worth a panic.
-fn print(text: &str) -> Result<(), String> {
+/// Prints. A closed pipe ends the printing and is not worth a panic.
+fn print(text: &str) -> Result<()> {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(format!("printing failed: {error}"))
-        }
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Print { why }),
         _ => Ok(()),
     }
 }

@@ -1,19 +1,25 @@
 //! `legacy-names`: aliases by which a request in an old name still finds today's module.
 
+use kerneld_kmod::underscored;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::error::Result;
 use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
-use crate::names::{canonical, requests};
-use crate::new::{OutputFile, OutputLine, comment};
+use crate::names::requests;
+use crate::new::output::{OutputFile, OutputLine, comment};
 use crate::old::modules_conf::defaults;
 
 /// Where the aliases belong: after what an admin wrote, whose aliases count by being the only ones for a name.
 pub const PATH: &str = "/etc/modprobe.d/zy-kerneld-legacy-names.conf";
 
 /// Makes the file for the kernel below `root`.
-pub fn file(root: &Path, release: Option<&str>) -> Result<OutputFile, String> {
+///
+/// # Errors
+/// When its module index cannot be read.
+pub fn file(root: &Path, release: Option<&str>) -> Result<OutputFile> {
     let kernel = Kernel::open(root, release)?;
     let found = candidates(&kernel)?;
     let mut lines: Vec<String> = vec![
@@ -35,49 +41,61 @@ pub fn file(root: &Path, release: Option<&str>) -> Result<OutputFile, String> {
     Ok(OutputFile { path: PATH.to_owned(), lines })
 }
 
+/// Old names, each with the modules that could be meant; none: the name was off.
+type Candidates = BTreeMap<String, BTreeSet<String>>;
+
 /// Old names with the modules that could be meant; no module: the name was off. Names that the index answers
 /// by itself are not among them.
-fn candidates(kernel: &Kernel) -> Result<BTreeMap<String, BTreeSet<String>>, String> {
+fn candidates(kernel: &Kernel) -> Result<Candidates> {
     let aliases = kernel.aliases()?;
     let answered: BTreeSet<&str> = aliases.iter().map(|(pattern, _)| pattern.as_str()).collect();
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut whole: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (pattern, module) in &aliases {
+    let mut found = of_index(&aliases);
+    for (name, target) in defaults::aliases() {
+        add_default(name, defaults::alias(target).unwrap_or(target), kernel, &mut found);
+    }
+    for old in modules::of_kernelds_time() {
+        if let Today::Module { name, .. } | Today::Builtin { name } = modules::today(old, Some(kernel)) {
+            found.entry(old.to_owned()).or_insert_with(|| BTreeSet::from([underscored(&name)]));
+        }
+    }
+    found.retain(|name, _| !answered.contains(name.as_str()));
+    Ok(found)
+}
+
+/// Old names of what the kernel's index answers.
+fn of_index(aliases: &[(String, String)]) -> Candidates {
+    let mut found = Candidates::new();
+    let mut whole = Candidates::new();
+    for (pattern, module) in aliases {
         for old in old_names(pattern) {
-            let all_minors = pattern.ends_with("-*");
-            let map = if all_minors { &mut whole } else { &mut found };
+            let map = if pattern.ends_with("-*") { &mut whole } else { &mut found };
             map.entry(old).or_default().insert(module.clone());
         }
     }
     // a module that has every minor of a device number has the number
     found.extend(whole);
-    for (name, target) in defaults::aliases() {
-        let target = defaults::alias(target).unwrap_or(target);
-        if target == "off" {
-            // success without a module is for names that no kernel of today asks for
-            let asked_today = requests::today(name).today.iter().any(|today| today == name);
-            if !asked_today {
-                found.entry(name.to_owned()).or_default();
-            }
-            continue;
+    found
+}
+
+/// What modutils assumed for a name without being told.
+fn add_default(name: &str, target: &str, kernel: &Kernel, found: &mut Candidates) {
+    if target == "off" {
+        // success without a module is for names that no kernel of today asks for
+        if !requests::today(name).today.iter().any(|today| today == name) {
+            found.entry(name.to_owned()).or_default();
         }
-        let today = match modules::today(target, Some(kernel)) {
-            Today::Module { name, .. } | Today::Builtin { name } => canonical(&name),
-            _ => continue,
-        };
+        return;
+    }
+    if let Today::Module { name: today, .. } | Today::Builtin { name: today } =
+        modules::today(target, Some(kernel))
+    {
+        let today = underscored(&today);
         let modules = found.entry(name.to_owned()).or_default();
         // the old table decides between several modules when it names one of them
         if modules.is_empty() || modules.contains(&today) {
             *modules = BTreeSet::from([today]);
         }
     }
-    for old in modules::of_kernelds_time() {
-        if let Today::Module { name, .. } | Today::Builtin { name } = modules::today(old, Some(kernel)) {
-            found.entry(old.to_owned()).or_insert_with(|| BTreeSet::from([canonical(&name)]));
-        }
-    }
-    found.retain(|name, _| !answered.contains(name.as_str()));
-    Ok(found)
 }
 
 /// The old names for a request that today's index answers.
@@ -99,20 +117,16 @@ fn old_names(pattern: &str) -> Vec<String> {
             return vec![format!("{kind}{major}")];
         }
     }
-    let personality = match pattern {
+    personality(pattern).into_iter().collect()
+}
+
+fn personality(pattern: &str) -> Option<String> {
+    let number = match pattern {
         "md-level--1" => "1",
         "md-level-0" => "2",
         "md-level-1" => "3",
         "md-level-5" => "4",
-        _ => return Vec::new(),
+        _ => return None,
     };
-    vec![format!("md-personality-{personality}")]
-}
-
-/// Writes the file below a directory.
-pub fn write(file: &OutputFile, directory: &Path) -> Result<(), String> {
-    let path = directory.join(file.path.trim_start_matches('/'));
-    std::fs::create_dir_all(path.parent().expect("a file has a folder"))
-        .and_then(|()| std::fs::write(&path, file.content()))
-        .map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    Some(format!("md-personality-{number}"))
 }

@@ -9,6 +9,7 @@
 pub mod account;
 pub mod apply;
 pub mod cli;
+pub mod error;
 pub mod legacy_names;
 pub mod module_index;
 pub mod names;

@@ -3,68 +3,84 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::names::canonical;
+use kerneld_kmod::{module_of_file, underscored};
 
-/// The module index of one kernel release.
+use crate::error::{Error, Result};
+use crate::old::root::Root;
+
+/// One kernel release, by its module index.
 #[derive(Debug)]
 pub struct Kernel {
     /// The release, as `uname -r` prints it.
     pub release: String,
     /// The directory to give to `modprobe -d`: it holds `lib/modules/RELEASE`.
     pub base: PathBuf,
-    modules: HashSet<String>,
+    /// Loadable modules by underscored name, with their files' paths below `lib/modules/RELEASE`.
+    modules: HashMap<String, String>,
     builtin: HashSet<String>,
     softdeps: HashMap<String, String>,
+    root: Root,
+    folder: String,
 }
 
 impl Kernel {
     /// Reads the index of `release` below `root`; without a release, of the only one there.
-    pub fn open(root: &Path, release: Option<&str>) -> Result<Kernel, String> {
-        let (base, release) = find(root, release)?;
-        let directory = base.join("lib/modules").join(&release);
-        let read = |name: &str| {
-            let path = directory.join(name);
-            std::fs::read(&path)
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .map_err(|error| format!("{} cannot be read: {error} (has depmod been run?)", path.display()))
+    ///
+    /// # Errors
+    /// When there is no index, or several and none was chosen, or it cannot be read.
+    pub fn open(root: &Path, release: Option<&str>) -> Result<Kernel> {
+        let opened = Root::open(root)?;
+        let (prefix, release) = find(&opened, release)?;
+        let folder = format!("{prefix}/lib/modules/{release}");
+        let mut kernel = Kernel {
+            release,
+            base: root.join(prefix.trim_start_matches('/')),
+            modules: HashMap::new(),
+            builtin: HashSet::new(),
+            softdeps: HashMap::new(),
+            root: opened,
+            folder,
         };
-        let modules = read("modules.dep")?
-            .lines()
-            .map(|line| module_name(line.split(':').next().unwrap_or(line)))
-            .collect();
-        let builtin = read("modules.builtin").unwrap_or_default().lines().map(module_name).collect();
-        let softdeps = softdeps(&read("modules.softdep").unwrap_or_default());
-        Ok(Kernel { release, base, modules, builtin, softdeps })
+        kernel.modules = modules(&kernel.text("modules.dep")?);
+        kernel.builtin = kernel.text("modules.builtin")?.lines().filter_map(module_of_file).collect();
+        kernel.softdeps = softdeps(&kernel.text("modules.softdep")?);
+        Ok(kernel)
+    }
+
+    /// A file of the index; empty when it is not there.
+    fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let content = self.root.read_as_is(&format!("{}/{name}", self.folder))?;
+        Ok(content.map(|content| content.bytes).unwrap_or_default())
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.bytes(name)?).into_owned())
     }
 
     /// Whether it is a loadable module of this kernel.
     pub fn has_module(&self, name: &str) -> bool {
-        self.modules.contains(&canonical(name))
+        self.modules.contains_key(&underscored(name))
     }
 
     /// Whether it is built into this kernel.
     pub fn is_builtin(&self, name: &str) -> bool {
-        self.builtin.contains(&canonical(name))
+        self.builtin.contains(&underscored(name))
     }
 
     /// The `pre: … post: …` that modules.softdep has for a module.
     pub fn softdep(&self, name: &str) -> Option<&str> {
-        self.softdeps.get(&canonical(name)).map(String::as_str)
+        self.softdeps.get(&underscored(name)).map(String::as_str)
     }
 
     /// All aliases of modules and of built-in parts: pattern and module.
-    pub fn aliases(&self) -> Result<Vec<(String, String)>, String> {
-        let directory = self.base.join("lib/modules").join(&self.release);
-        let path = directory.join("modules.alias");
-        let text =
-            std::fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        let mut aliases: Vec<(String, String)> = String::from_utf8_lossy(&text)
-            .lines()
-            .filter_map(|line| line.strip_prefix("alias ")?.rsplit_once(' '))
-            .map(|(pattern, module)| (pattern.to_owned(), module.to_owned()))
-            .collect();
-        let information = std::fs::read(directory.join("modules.builtin.modinfo")).unwrap_or_default();
-        for record in information.split(|byte| *byte == 0) {
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn aliases(&self) -> Result<Vec<(String, String)>> {
+        let text = self.text("modules.alias")?;
+        let of_modules = text.lines().filter_map(|line| line.strip_prefix("alias ")?.rsplit_once(' '));
+        let mut aliases: Vec<(String, String)> = of_modules.map(owned).collect();
+        for record in self.bytes("modules.builtin.modinfo")?.split(|byte| *byte == 0) {
             if let Some((module, pattern)) = String::from_utf8_lossy(record).split_once(".alias=") {
                 aliases.push((pattern.to_owned(), module.to_owned()));
             }
@@ -73,43 +89,45 @@ impl Kernel {
     }
 }
 
-/// Where `lib/modules/RELEASE` is: below `root` or, on a merged system's package, below `root/usr`. Without a
+fn owned((a, b): (&str, &str)) -> (String, String) {
+    (a.to_owned(), b.to_owned())
+}
+
+/// Modules by name, with their paths, from modules.dep.
+fn modules(text: &str) -> HashMap<String, String> {
+    let path = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+    text.lines().map(path).filter_map(|path| Some((module_of_file(&path)?, path))).collect()
+}
+
+/// Where `lib/modules/RELEASE` is: below the root or, on a merged system's package, below its `/usr`. Without a
 /// release: the running kernel's below `/`, else the only one there.
-fn find(root: &Path, release: Option<&str>) -> Result<(PathBuf, String), String> {
-    for base in [root.to_owned(), root.join("usr")] {
-        let all = base.join("lib/modules");
-        let has_index = |release: &str| all.join(release).join("modules.dep").exists();
-        if let Some(release) = release {
-            if has_index(release) {
-                return Ok((base, release.to_owned()));
-            }
-            continue;
+fn find(root: &Root, release: Option<&str>) -> Result<(&'static str, String)> {
+    for prefix in ["", "/usr"] {
+        let all = format!("{prefix}/lib/modules");
+        let has_index = |release: &str| root.exists(&format!("{all}/{release}/modules.dep"));
+        let releases: Vec<String> = match release {
+            Some(release) => vec![release.to_owned()],
+            None => root.list(&all),
+        };
+        let mut releases: Vec<String> = releases.into_iter().filter(|release| has_index(release)).collect();
+        if let Some(running) = running(root).filter(|running| releases.contains(running)) {
+            releases = vec![running];
         }
-        let entries = std::fs::read_dir(&all).into_iter().flatten().flatten();
-        let releases: Vec<String> = entries
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|release| has_index(release))
-            .collect();
-        let running = running().filter(|running| root == Path::new("/") && releases.contains(running));
-        match (&releases[..], running) {
-            (_, Some(running)) => return Ok((base, running)),
-            ([], None) => {}
-            ([release], None) => return Ok((base, release.clone())),
-            _ => return Err(format!("{} holds several kernels: choose one with --kernel", all.display())),
+        match releases.len() {
+            0 => {}
+            1 => return Ok((prefix, releases.remove(0))),
+            _ => return Err(Error::SeveralIndexes { root: root.path().to_owned(), releases }),
         }
     }
-    let which = release.unwrap_or("a kernel");
-    Err(format!("no module index of {which} below {} (lib/modules/RELEASE/modules.dep)", root.display()))
+    Err(Error::NoIndex { release: release.map(str::to_owned), root: root.path().to_owned() })
 }
 
-fn running() -> Option<String> {
+/// The release of the kernel that runs, when the root is that of the running system.
+fn running(root: &Root) -> Option<String> {
+    if root.path() != Path::new("/") {
+        return None;
+    }
     nix::sys::utsname::uname().ok()?.release().to_str().map(str::to_owned)
-}
-
-/// `kernel/drivers/net/ne2k-pci.ko.xz` → `ne2k_pci`.
-fn module_name(path: &str) -> String {
-    let file = path.rsplit('/').next().unwrap_or(path);
-    canonical(file.split(".ko").next().unwrap_or(file))
 }
 
 fn softdeps(text: &str) -> HashMap<String, String> {
@@ -118,7 +136,7 @@ fn softdeps(text: &str) -> HashMap<String, String> {
         if let Some((module, dependencies)) = line.split_once(' ')
             && (dependencies.contains("pre:") || dependencies.contains("post:"))
         {
-            found.entry(canonical(module)).or_insert_with(|| dependencies.to_owned());
+            found.entry(underscored(module)).or_insert_with(|| dependencies.to_owned());
         }
     }
     found

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::account::{Account, Fate};
+use crate::account::Account;
+use crate::apply::{self, open_old_system};
+use crate::error::{Error, Result};
 use crate::module_index::Kernel;
-use crate::new::{self, OutputFile};
+use crate::new::output::OutputFile;
+use crate::new::{daemon, modprobe_d, modutils};
 use crate::old::discover::{Found, discover};
 use crate::old::modules_conf::Meaning;
 use crate::old::modules_conf::condition::State;
-use crate::old::modules_conf::reader::{Reader, Undecided};
+use crate::old::modules_conf::reader::{Reader, Statement, Undecided};
 use crate::old::root::Root;
 use crate::old::snippets;
 
@@ -62,62 +65,73 @@ pub struct Plan {
 
 impl Plan {
     /// Makes the plan. Nothing is written.
-    pub fn make(request: &Request) -> Result<Plan, String> {
-        let root = Root::open(&request.root)?;
+    ///
+    /// # Errors
+    /// When the root, its configuration or the kernel that was named cannot be read.
+    pub fn make(request: &Request) -> Result<Plan> {
+        let root = open_old_system(&request.root)?;
         let kernel = kernel(request)?;
         // conditions are answered for a kernel that was named, not for one that happens to run
         let named = kernel.as_ref().filter(|_| request.kernel_root.is_some());
         let release = request.kernel.as_deref().or(named.map(|kernel| kernel.release.as_str()));
-        let undecided = match request.target {
-            Target::Kmod => Undecided::Evaluate,
-            Target::Modutils => Undecided::Keep,
-        };
-        let mut account = Account::default();
-        let mut notes = Vec::new();
-        let mut reader = Reader::new(&root, release, &request.state, undecided, &mut account);
-        let config = choose(&root, request.config.as_deref(), &mut notes)?;
-        match &config {
-            Some(config) => drop(reader.file(config)?),
-            None => snippets::read_in_place(&root, &mut reader)?,
-        }
-        let statements = reader.finish();
-        if let Some(config) = &config {
-            snippets::account_for(&root, config, &mut account)?;
-        }
+        let (mut account, mut notes) = (Account::default(), Vec::new());
+        let statements = read(&root, request, release, &mut account, &mut notes)?;
         let found = discover(&root, &mut account)?;
         notes.extend(found.notes.iter().cloned());
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
                 let meaning = Meaning::of(&statements, &mut account);
-                let mut files =
-                    new::modprobe_d::names::files(&meaning, &found.loaded, kernel.as_ref(), &mut account);
-                files.extend(new::daemon::files(&found, &meaning, &mut account));
+                let mut files = modprobe_d::files(&meaning, &found.loaded, kernel.as_ref(), &mut account);
+                files.extend(daemon::files(&found, &meaning, &mut account));
                 (meaning, files)
             }
             Target::Modutils => {
-                let files = new::modutils::files(&root, &statements, &found, release, &mut account)?;
+                let files = modutils::files(&root, &statements, &found, release, &mut account)?;
                 (Meaning::default(), files)
             }
         };
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        for file in &files {
-            file.link(&mut account);
-        }
+        files.iter().for_each(|file| file.link(&mut account));
         account.finish();
         Ok(Plan { root, target: request.target, account, files, meaning, found, kernel, notes })
     }
 
-    /// The lines that a person has to look at, without those that only continue one.
-    pub fn open_questions(&self) -> impl Iterator<Item = &crate::account::Line> {
-        self.account
-            .lines()
-            .iter()
-            .filter(|line| line.fate == Some(Fate::NeedsAttention) && line.shares.is_none())
+    /// Puts the planned files in place.
+    ///
+    /// # Errors
+    /// Those of [`apply::apply`].
+    pub fn apply(&self, observer: &mut apply::Observer) -> Result<apply::Outcome> {
+        apply::apply(&self.root, &self.files, observer)
     }
 }
 
+/// Reads the configuration: the file that modutils chooses with what it includes, else the snippets.
+fn read(
+    root: &Root,
+    request: &Request,
+    release: Option<&str>,
+    account: &mut Account,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Statement>> {
+    let undecided = match request.target {
+        Target::Kmod => Undecided::Evaluate,
+        Target::Modutils => Undecided::Keep,
+    };
+    let mut reader = Reader::new(root, release, &request.state, undecided, account);
+    let config = choose(root, request.config.as_deref(), notes)?;
+    match &config {
+        Some(config) => drop(reader.file(config)?),
+        None => snippets::read_in_place(root, &mut reader)?,
+    }
+    let statements = reader.finish();
+    if let Some(config) = &config {
+        snippets::account_for(root, config, account)?;
+    }
+    Ok(statements)
+}
+
 /// The target kernel's index: asked for by directory, or found in the root when a release is named.
-fn kernel(request: &Request) -> Result<Option<Kernel>, String> {
+fn kernel(request: &Request) -> Result<Option<Kernel>> {
     match (&request.kernel_root, &request.kernel) {
         (Some(root), release) => Kernel::open(root, release.as_deref()).map(Some),
         _ if request.target == Target::Modutils => Ok(None),
@@ -129,12 +143,12 @@ fn kernel(request: &Request) -> Result<Option<Kernel>, String> {
 }
 
 /// The file that modutils reads: the one it is told, /etc/modules.conf, or /etc/conf.modules.
-fn choose(root: &Root, told: Option<&str>, notes: &mut Vec<String>) -> Result<Option<String>, String> {
+fn choose(root: &Root, told: Option<&str>, notes: &mut Vec<String>) -> Result<Option<String>> {
     if let Some(path) = told {
         return if root.exists(path) {
             Ok(Some(path.to_owned()))
         } else {
-            Err(format!("there is no {path} below the root"))
+            Err(Error::Missing { path: path.to_owned() })
         };
     }
     let (new, old) = ("/etc/modules.conf", "/etc/conf.modules");

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use kerneld_migrate::account::Fate;
-use kerneld_migrate::apply::{Outcome, apply, check_accepted, undo};
+use kerneld_migrate::apply::{Outcome, check_accepted, undo};
 use kerneld_migrate::old::root::Root;
 use kerneld_migrate::verify::{Verdict, verify};
 use support::{copy_of, fixtures, live_lines, open_places, plan, real_kernel, snapshot};
@@ -87,16 +87,16 @@ fn apply_is_idempotent_and_undo_leaves_no_trace() {
         let before = snapshot(root.path());
         let first = plan(root.path(), None);
         if !open_places(&first).is_empty() {
-            assert!(check_accepted(&first, &[]).is_err(), "{fixture}");
+            assert!(check_accepted(&first.account, &[]).is_err(), "{fixture}");
         }
-        check_accepted(&first, &open_places(&first)).expect(&fixture);
+        check_accepted(&first.account, &open_places(&first)).expect(&fixture);
         support::check_commands(&first);
-        assert!(matches!(apply(&first, &mut |_| {}), Ok(Outcome::Changed(_))), "{fixture}");
+        assert!(matches!(first.apply(&mut |_| {}), Ok(Outcome::Changed(_))), "{fixture}");
         let applied = snapshot(root.path());
         assert_ne!(before, applied, "{fixture}");
         let second = plan(root.path(), None);
         assert_eq!(live_lines(&first), live_lines(&second), "{fixture}");
-        assert_eq!(apply(&second, &mut |_| {}), Ok(Outcome::Unchanged), "{fixture}");
+        assert_eq!(second.apply(&mut |_| {}).unwrap(), Outcome::Unchanged, "{fixture}");
         assert_eq!(applied, snapshot(root.path()), "{fixture}");
         undo(&Root::open(root.path()).unwrap(), false, &mut |_| {}).expect(&fixture);
         assert_eq!(before, snapshot(root.path()), "{fixture}");
@@ -111,7 +111,7 @@ fn the_real_modprobe_agrees() {
         let planned = plan(root.path(), Some(&kernel));
         let report = verify(&planned).expect(&fixture);
         assert!(report.passed(), "{fixture}, planned:\n{}", report.table());
-        apply(&planned, &mut |_| {}).expect(&fixture);
+        planned.apply(&mut |_| {}).expect(&fixture);
         let applied = verify(&plan(root.path(), Some(&kernel))).expect(&fixture);
         assert!(applied.passed(), "{fixture}, applied:\n{}", applied.table());
         assert!(applied.rows.iter().any(|row| row.verdict != Verdict::Open), "{fixture}");
@@ -129,7 +129,7 @@ fn verify_notices_a_line_that_was_tampered_with() {
         ("alias dos msdos", "frobnicate", ""),
     ] {
         let root = copy_of("debian-slink");
-        apply(&plan(root.path(), Some(&kernel)), &mut |_| {}).unwrap();
+        plan(root.path(), Some(&kernel)).apply(&mut |_| {}).unwrap();
         let text = std::fs::read_to_string(root.path().join(late)).unwrap();
         assert!(text.contains(old), "{text}");
         std::fs::write(root.path().join(late), text.replace(old, new)).unwrap();
@@ -137,7 +137,7 @@ fn verify_notices_a_line_that_was_tampered_with() {
         assert!(!report.passed() && report.table().contains(complaint), "{old} → {new}:\n{}", report.table());
     }
     let root = copy_of("debian-slink");
-    apply(&plan(root.path(), Some(&kernel)), &mut |_| {}).unwrap();
+    plan(root.path(), Some(&kernel)).apply(&mut |_| {}).unwrap();
     std::fs::remove_file(root.path().join(late)).unwrap();
     assert!(!verify(&plan(root.path(), Some(&kernel))).unwrap().passed(), "a file that is missing");
 }

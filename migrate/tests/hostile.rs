@@ -91,7 +91,7 @@ fn writing_does_not_follow_links() {
     let root = root_with("alias eth0 tulip\n");
     symlink(outside.path(), root.path().join("etc/modprobe.d")).unwrap();
     let planned = plan(root.path(), None);
-    let result = kerneld_migrate::apply::apply(&planned, &mut |_| {});
+    let result = planned.apply(&mut |_| {});
     assert!(std::fs::read_dir(outside.path()).unwrap().next().is_none(), "{result:?}");
 
     let root = root_with("alias eth0 tulip\n");
@@ -99,7 +99,7 @@ fn writing_does_not_follow_links() {
     std::fs::write(&target, "precious").unwrap();
     std::fs::create_dir(root.path().join("etc/modprobe.d")).unwrap();
     symlink(&target, root.path().join("etc/modprobe.d/zz-kerneld-migrated.conf")).unwrap();
-    let error = kerneld_migrate::apply::apply(&plan(root.path(), None), &mut |_| {}).unwrap_err();
+    let error = plan(root.path(), None).apply(&mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("not a regular file"), "{error}");
     assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
 }
@@ -145,11 +145,12 @@ fn lines_of_a_mebibyte_are_refused_one_by_one() {
 fn latin_1_and_broken_utf_8_come_out_as_they_went_in() {
     let root = root_with(b"post-install lp echo \"gr\xfc\xdfe \xc3\x28 \xf0\x9f\x90\xa7\"\n");
     let planned = plan(root.path(), None);
-    let all: Vec<u8> = planned.files.iter().flat_map(kerneld_migrate::new::OutputFile::content).collect();
+    let all: Vec<u8> =
+        planned.files.iter().flat_map(kerneld_migrate::new::output::OutputFile::content).collect();
     let wanted = b"echo \"gr\xfc\xdfe \xc3\x28 \xf0\x9f\x90\xa7\"";
     assert!(all.windows(wanted.len()).any(|window| window == wanted));
     // JSON and HTML are UTF-8 whatever comes in
-    assert!(kerneld_migrate::report::json::document(&planned).contains("grüße"));
+    assert!(kerneld_migrate::report::json::document(&planned).to_string().contains("grüße"));
     assert!(kerneld_migrate::report::html::page(&planned).contains("grüße"));
 }
 

@@ -4,8 +4,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kerneld_kmod::underscored;
 use kerneld_migrate::module_index::Kernel;
-use kerneld_migrate::names::canonical;
 use kerneld_migrate::names::modules::{Today, today};
 
 const TABLE: &str = include_str!("../data/modules-then-and-now.tsv");
@@ -17,13 +17,13 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 fn known() -> BTreeSet<String> {
-    rows(TABLE).map(|row| canonical(row[0])).collect()
+    rows(TABLE).map(|row| underscored(row[0])).collect()
 }
 
 #[test]
 fn the_table_is_in_order_and_says_everything() {
     const FATES: [&str; 7] = ["same", "renamed", "merged", "replaced", "builtin", "gone", "external"];
-    let names: Vec<String> = rows(TABLE).map(|row| canonical(row[0])).collect();
+    let names: Vec<String> = rows(TABLE).map(|row| underscored(row[0])).collect();
     assert!(names.is_sorted() && known().len() == names.len(), "in order, and each name once");
     assert!(names.len() > 6_000);
     for row in rows(TABLE) {
@@ -33,7 +33,7 @@ fn the_table_is_in_order_and_says_everything() {
         let nowhere = matches!(fate, "gone" | "external");
         assert_eq!(today == "-", nowhere, "{row:?}");
         assert!(!nowhere || row.len() > 6, "{name} is gone, and the reason is missing");
-        let other_name = canonical(today) != canonical(name) && today != "=";
+        let other_name = underscored(today) != underscored(name) && today != "=";
         assert_eq!(
             other_name && !nowhere,
             matches!(fate, "renamed" | "merged" | "replaced") || (fate == "builtin" && today != "="),
@@ -46,7 +46,7 @@ fn the_table_is_in_order_and_says_everything() {
 fn every_module_of_linux_2_4_has_a_row() {
     let known = known();
     let missing: Vec<&str> =
-        rows(LINUX_2_4).map(|row| row[0]).filter(|name| !known.contains(&canonical(name))).collect();
+        rows(LINUX_2_4).map(|row| row[0]).filter(|name| !known.contains(&underscored(name))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -56,7 +56,7 @@ fn every_module_of_modutils_table_has_a_row() {
     let missing: Vec<&str> = rows(MODUTILS)
         .filter(|row| row[0] == "alias" && row[2] != "off")
         .map(|row| row[2])
-        .filter(|name| !known.contains(&canonical(name)))
+        .filter(|name| !known.contains(&underscored(name)))
         .filter(|name| !rows(MODUTILS).any(|row| row[1] == *name))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, UtimensatFlags, fchmod, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
+use crate::error::{Error, Result};
 use crate::old::root::Root;
 
 /// Writes a file and renames it to its place.
@@ -20,17 +21,18 @@ pub(super) fn write_at(
     bytes: &[u8],
     like: Option<&std::fs::Metadata>,
 ) -> io::Result<()> {
-    write_temporary(folder, name, bytes, like)?;
+    write_temporary(folder, name, bytes, like)?.sync_all()?;
     renameat(folder, temporary(name).as_str(), folder, name)?;
     sync(folder)
 }
 
+/// Writes a file beside its place, with the owner and mode of another. It is not synced yet.
 pub(super) fn write_temporary(
     folder: &OwnedFd,
     name: &str,
     bytes: &[u8],
     like: Option<&std::fs::Metadata>,
-) -> io::Result<()> {
+) -> io::Result<File> {
     let temporary = temporary(name);
     remove(folder, &temporary)?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
@@ -40,7 +42,7 @@ pub(super) fn write_temporary(
         fchown(&file, Some(Uid::from_raw(like.uid())), Some(Gid::from_raw(like.gid())))?;
     }
     fchmod(&file, Mode::from_bits_truncate(like.map_or(0o644, |like| like.mode() & 0o7777)))?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// A name that no reader of configuration folders takes: hidden, and without `.conf` at its end.
@@ -64,30 +66,29 @@ pub(super) fn copy(from: &OwnedFd, name: &str, to: &OwnedFd, new_name: &str) -> 
     Ok(utimensat(to, new_name, &stamp, &stamp, UtimensatFlags::NoFollowSymlink)?)
 }
 
-pub(super) fn make_folders(root: &Root, folder: &str, mode: u32) -> Result<(), String> {
+/// Makes every folder of a path that is not there, the last one with this mode.
+pub(super) fn make_folders(root: &Root, folder: &str, mode: u32) -> Result<()> {
     for end in folder.match_indices('/').map(|(index, _)| index).skip(1).chain([folder.len()]) {
-        let (parent, name) = split(&folder[..end]);
-        let make = || -> io::Result<()> {
-            let parent = open_folder(root, parent)?;
-            let last = if end == folder.len() { mode } else { 0o755 };
-            match mkdirat(&parent, name, Mode::from_bits_truncate(last)) {
-                Ok(()) => {
-                    let made = openat(
-                        &parent,
-                        name,
-                        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW,
-                        Mode::empty(),
-                    )?;
-                    fchmod(&made, Mode::from_bits_truncate(last))?;
-                    sync(&parent)
-                }
-                Err(Errno::EEXIST) => Ok(()),
-                Err(error) => Err(error.into()),
-            }
-        };
-        make().map_err(|error| format!("the folder {} cannot be made: {error}", &folder[..end]))?;
+        let path = &folder[..end];
+        let last = if end == folder.len() { mode } else { 0o755 };
+        make_folder(root, path, last).map_err(|why| Error::write(path, why))?;
     }
     Ok(())
+}
+
+fn make_folder(root: &Root, path: &str, mode: u32) -> io::Result<()> {
+    let (parent, name) = split(path);
+    let parent = open_folder(root, parent)?;
+    match mkdirat(&parent, name, Mode::from_bits_truncate(mode)) {
+        Ok(()) => {
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+            let made = openat(&parent, name, flags, Mode::empty())?;
+            fchmod(&made, Mode::from_bits_truncate(mode))?;
+            sync(&parent)
+        }
+        Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn open_folder(root: &Root, path: &str) -> io::Result<OwnedFd> {

@@ -1,9 +1,11 @@
 //! What `apply` did, kept below the root so that `undo` can take it back: a manifest and the old files.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::old::root::Root;
 
 /// The folder below the root that holds the manifest and the old files.
@@ -54,20 +56,34 @@ pub struct Manifest {
 
 impl Manifest {
     /// Reads the manifest of a root, if there is one.
-    pub fn read(root: &Root) -> Result<Option<Manifest>, String> {
+    ///
+    /// # Errors
+    /// When it cannot be read or understood, or others than root can have written it.
+    pub(crate) fn read(root: &Root) -> Result<Option<Manifest>> {
         let path = format!("{FOLDER}/{MANIFEST}");
         let Some(content) = root.read_as_is(&path)? else { return Ok(None) };
         if let Some(why) = content.foreign {
-            return Err(format!("{path} cannot be trusted: {why}"));
+            return Err(Error::Untrusted { path, why });
         }
-        serde_json::from_slice(&content.bytes)
-            .map(Some)
-            .map_err(|error| format!("{path} is damaged: {error}"))
+        let damaged = |why: serde_json::Error| Error::Damaged { path, why: why.to_string() };
+        serde_json::from_slice(&content.bytes).map(Some).map_err(damaged)
     }
 
-    /// What the old system had at a path that was written: `None` when the path was not touched.
-    pub fn original(&self, path: &str) -> Option<Option<String>> {
-        let entry = self.files.iter().find(|entry| entry.path == path)?;
-        Some(entry.backup.as_ref().map(|name| format!("{FOLDER}/{name}")))
+    /// The paths that were written, and where the old file of each is kept.
+    fn replaced(self) -> BTreeMap<String, Option<String>> {
+        let kept = |name: String| format!("{FOLDER}/{name}");
+        self.files.into_iter().map(|entry| (entry.path, entry.backup.map(kept))).collect()
     }
+}
+
+/// Opens a root so that reading looks through an earlier `apply` at the old system.
+///
+/// # Errors
+/// When the root cannot be opened, or holds a manifest that cannot be used.
+pub fn open_old_system(path: &Path) -> Result<Root> {
+    let root = Root::open(path)?;
+    Ok(match Manifest::read(&root)? {
+        Some(manifest) => root.looking_through(manifest.replaced()),
+        None => root,
+    })
 }

@@ -18,8 +18,3 @@ pub fn is_plain(name: &str) -> bool {
         && !name.starts_with('-')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.+,:@".contains(c))
 }
-
-/// A module name as kmod compares names: `-` is `_`.
-pub fn canonical(name: &str) -> String {
-    name.replace('-', "_")
-}

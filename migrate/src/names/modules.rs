@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{canonical, rows};
+use kerneld_kmod::underscored;
+
+use super::rows;
 use crate::module_index::Kernel;
 
 /// The release whose index the table was checked against.
@@ -55,7 +57,7 @@ impl Row {
     }
 
     fn has_new_name(&self) -> bool {
-        canonical(self.today) != canonical(self.old)
+        underscored(self.today) != underscored(self.old)
     }
 
     /// What is worth saying where today's module takes the place of the old one.
@@ -87,7 +89,7 @@ impl Row {
 
 static ROWS: LazyLock<HashMap<String, Row>> = LazyLock::new(|| {
     rows(include_str!("../../data/modules-then-and-now.tsv"))
-        .map(|fields| (canonical(fields[0]), Row::parse(&fields)))
+        .map(|fields| (underscored(fields[0]), Row::parse(&fields)))
         .collect()
 });
 
@@ -117,7 +119,7 @@ pub fn today_for(request: &str, old: &str, kernel: Option<&Kernel>) -> Today {
 
 /// What serves today for `old`: by the kernel's own index where one is given, then by the table.
 pub fn today(old: &str, kernel: Option<&Kernel>) -> Today {
-    let row = ROWS.get(&canonical(old));
+    let row = ROWS.get(&underscored(old));
     match (kernel, row) {
         (Some(kernel), Some(row)) => in_kernel(row, kernel).unwrap_or_else(|| by_table(row, Some(kernel))),
         (Some(kernel), None) => find(old, kernel, String::new()).unwrap_or(Today::Unknown),
@@ -165,7 +167,7 @@ fn why_gone(row: &Row) -> String {
 
 /// Whether another driver serves today in place of an old module: one to which the old parameters mean nothing.
 pub fn is_another_driver(old: &str) -> bool {
-    ROWS.get(&canonical(old)).is_some_and(|row| row.fate == Fate::Replaced)
+    ROWS.get(&underscored(old)).is_some_and(|row| row.fate == Fate::Replaced)
 }
 
 /// The target that an alias has under kernels 2.2 (`false`) or 2.4 (`true`), where its module's name changed.

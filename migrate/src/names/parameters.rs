@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{canonical, modules, rows};
+use kerneld_kmod::underscored;
+
+use super::{modules, rows};
 
 /// Module and parameter → today's name and a note.
 type Rows = HashMap<(String, &'static str), (&'static str, &'static str)>;
@@ -11,7 +13,7 @@ type Rows = HashMap<(String, &'static str), (&'static str, &'static str)>;
 static ROWS: LazyLock<Rows> = LazyLock::new(|| {
     rows(include_str!("../../data/parameters-then-and-now.tsv"))
         .map(|fields| {
-            ((canonical(fields[0]), fields[1]), (fields[2], fields.get(3).copied().unwrap_or_default()))
+            ((underscored(fields[0]), fields[1]), (fields[2], fields.get(3).copied().unwrap_or_default()))
         })
         .collect()
 });
@@ -32,7 +34,7 @@ pub enum Parameter {
 
 /// What becomes of parameter `name` of the old module `module`.
 pub fn today(module: &str, name: &str) -> Parameter {
-    let key = canonical(module);
+    let key = underscored(module);
     let row = ROWS.get(&(key.clone(), name)).or_else(|| ROWS.get(&(key, "*")));
     match row {
         None if modules::is_another_driver(module) => {

@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+use kerneld_kmod::underscored;
+
+use crate::account::{Kind, Question};
 use crate::old::shell::{self, Simple, Word, parse};
 
 /// The modprobe that composed lines call.
@@ -26,13 +29,16 @@ pub type Lookup<'a> = dyn Fn(&str) -> Member + 'a;
 
 /// Puts a command into today's words. `owner` is the module whose `install` this is: it must be loaded with
 /// `--ignore-install` there, or the line would call itself.
-pub fn rewrite(text: &str, owner: Option<&str>, lookup: &Lookup) -> Result<String, String> {
-    let parsed = parse(text).map_err(|why| format!("a shell cannot parse this command: {why}"))?;
+///
+/// # Errors
+/// Why it cannot work today, or why kmod cannot be given it.
+pub fn rewrite(text: &str, owner: Option<&str>, lookup: &Lookup) -> Result<String, Question> {
+    let parsed = parse(text).map_err(|why| unfit(format!("a shell cannot parse this command: {why}")))?;
     if text.contains("$CMDLINE_OPTS") {
-        return Err("kmod would put options in place of $CMDLINE_OPTS in this command".to_owned());
+        return Err(unfit("kmod would put options in place of $CMDLINE_OPTS in this command"));
     }
-    if text.chars().any(char::is_control) && text.chars().any(|c| c.is_control() && c != '\t') {
-        return Err("the command holds a control character".to_owned());
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(unfit("the command holds a control character"));
     }
     let mut edits = Vec::new();
     for simple in &parsed.commands {
@@ -45,12 +51,16 @@ pub fn rewrite(text: &str, owner: Option<&str>, lookup: &Lookup) -> Result<Strin
     Ok(text.trim_end().to_owned())
 }
 
+fn unfit(why: impl Into<String>) -> Question {
+    Question::new(Kind::Command, why)
+}
+
 type Edit = (Range<usize>, String);
 
 /// The words that may stand before a command's name.
 const PREFIXES: [&str; 10] = ["{", "!", "if", "then", "else", "elif", "while", "until", "do", "exec"];
 
-fn edit(text: &str, simple: &Simple, owner: Option<&str>, lookup: &Lookup) -> Result<Vec<Edit>, String> {
+fn edit(text: &str, simple: &Simple, owner: Option<&str>, lookup: &Lookup) -> Result<Vec<Edit>, Question> {
     let assigns = |word: &Word| {
         let raw = &text[word.range.clone()];
         raw.split_once('=').is_some_and(|(name, _)| {
@@ -66,9 +76,9 @@ fn edit(text: &str, simple: &Simple, owner: Option<&str>, lookup: &Lookup) -> Re
     let Some((command, arguments)) = simple[skipped..].split_first() else { return Ok(Vec::new()) };
     let Some(name) = command.value.as_deref() else { return Ok(Vec::new()) };
     if name.contains(char::is_whitespace) {
-        return Err(format!(
+        return Err(unfit(format!(
             "the quotes make the shell look for one program called `{name}`: this never worked"
-        ));
+        )));
     }
     match name.rsplit('/').next() {
         Some("modprobe") => modprobe(text, command, arguments, owner, lookup),
@@ -107,52 +117,62 @@ fn modprobe(
     words: &[Word],
     owner: Option<&str>,
     lookup: &Lookup,
-) -> Result<Vec<Edit>, String> {
+) -> Result<Vec<Edit>, Question> {
     let program = &text[command.range.clone()];
     let Arguments { flags, rest } = arguments(text, words);
     let mut line = vec![program.to_owned()];
-    let mut removes = false;
-    for flag in flags {
-        match flag {
-            "--autoclean" => {}
-            "--remove" | "--syslog" | "--quiet" | "--verbose" | "--show" => {
-                removes |= flag == "--remove";
-                line.push(flag.to_owned());
-            }
-            _ if !flag.starts_with("--") && flag[1..].chars().all(|c| "aknqrsv".contains(c)) => {
-                removes |= flag.contains('r');
-                let kept: String = flag.chars().filter(|c| *c != 'k').collect();
-                line.extend((kept != "-").then_some(kept));
-            }
-            _ => return Err(format!("`{program} {flag}` is not understood by today's modprobe")),
-        }
+    for flag in &flags {
+        line.extend(todays_flag(program, flag)?);
     }
+    let has = |letter: char| flags.iter().any(|flag| !flag.starts_with("--") && flag.contains(letter));
+    let removes = flags.contains(&"--remove") || has('r');
     if rest.is_empty() {
         return match removes {
             true => Ok(vec![(whole(command, words), AUTOCLEAN.to_owned())]),
-            false => Err(format!("`{program}` without a module's name does nothing today")),
+            false => Err(unfit(format!("`{program}` without a module's name does nothing today"))),
         };
     }
+    let names = if removes || has('a') { rest.len() } else { 1 };
     for (index, (word, raw)) in rest.iter().enumerate() {
-        let all_are_names = removes || line.iter().any(|flag| flag.starts_with('-') && flag.contains('a'));
-        let Some(value) = word.value.as_deref().filter(|_| index == 0 || all_are_names) else {
-            line.push((*raw).to_owned());
-            continue;
-        };
-        let name = loadable(value, lookup)?;
-        if owner.is_some_and(|owner| same(owner, &name)) && !removes {
-            line.push("--ignore-install".to_owned());
+        match word.value.as_deref().filter(|_| index < names) {
+            Some(value) => line.extend(todays_name(value, raw, owner.filter(|_| !removes), lookup)?),
+            None => line.push((*raw).to_owned()),
         }
-        line.push(if name == value { (*raw).to_owned() } else { shell::quote(&name) });
     }
     Ok(vec![(whole(command, words), line.join(" "))])
 }
 
+/// A flag of old modprobe as today's takes it; `None` when it has no meaning today.
+fn todays_flag(program: &str, flag: &str) -> Result<Option<String>, Question> {
+    match flag {
+        "--autoclean" => Ok(None),
+        "--remove" | "--syslog" | "--quiet" | "--verbose" | "--show" => Ok(Some(flag.to_owned())),
+        _ if !flag.starts_with("--") && flag[1..].chars().all(|c| "aknqrsv".contains(c)) => {
+            let kept: String = flag.chars().filter(|c| *c != 'k').collect();
+            Ok((kept != "-").then_some(kept))
+        }
+        _ => Err(unfit(format!("`{program} {flag}` is not understood by today's modprobe"))),
+    }
+}
+
+/// A module's name as a word of a modprobe command.
+fn todays_name(
+    value: &str,
+    raw: &str,
+    owner: Option<&str>,
+    lookup: &Lookup,
+) -> Result<Vec<String>, Question> {
+    let name = loadable(value, lookup)?;
+    let own = owner.is_some_and(|owner| same(owner, &name));
+    let word = if name == value { raw.to_owned() } else { shell::quote(&name) };
+    Ok(own.then(|| "--ignore-install".to_owned()).into_iter().chain([word]).collect())
+}
+
 /// insmod with a module's name is gone: modprobe does it, past the module's own install line as insmod did.
-fn insmod(text: &str, command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, String> {
+fn insmod(text: &str, command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, Question> {
     let Arguments { flags, rest } = arguments(text, words);
     let Some(((word, _), parameters)) = rest.split_first() else {
-        return Err("`insmod` without a module's name does nothing".to_owned());
+        return Err(unfit("`insmod` without a module's name does nothing"));
     };
     let mut line = vec![MODPROBE.to_owned()];
     for flag in flags {
@@ -160,10 +180,11 @@ fn insmod(text: &str, command: &Word, words: &[Word], lookup: &Lookup) -> Result
             "-k" | "--autoclean" | "-p" | "-x" | "-X" | "-y" | "-L" => {}
             "-s" | "-v" | "-q" | "-f" => line.push(flag.to_owned()),
             "-sk" | "-ks" => line.push("-s".to_owned()),
-            _ => return Err(format!("`insmod {flag}` is not understood today")),
+            _ => return Err(unfit(format!("`insmod {flag}` is not understood today"))),
         }
     }
-    let value = word.value.as_deref().ok_or("the module that insmod loads is known to a shell only")?;
+    let value =
+        word.value.as_deref().ok_or_else(|| unfit("only a shell knows which module insmod loads here"))?;
     let file = value.rsplit('/').next().unwrap_or(value);
     let name = loadable(file.strip_suffix(".o").unwrap_or(file), lookup)?;
     line.push("--ignore-install".to_owned());
@@ -172,7 +193,7 @@ fn insmod(text: &str, command: &Word, words: &[Word], lookup: &Lookup) -> Result
     Ok(vec![(whole(command, words), line.join(" "))])
 }
 
-fn rmmod(command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, String> {
+fn rmmod(command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, Question> {
     let has = |letter: char| {
         words.iter().filter_map(|word| word.value.as_deref()).any(|value| {
             value
@@ -183,7 +204,7 @@ fn rmmod(command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, S
     if has('a') {
         Ok(vec![(whole(command, words), AUTOCLEAN.to_owned())])
     } else if has('r') {
-        Err("`rmmod -r` is gone: write `modprobe -r NAME`".to_owned())
+        Err(unfit("`rmmod -r` is gone: write `modprobe -r NAME`"))
     } else {
         Ok(words.iter().filter_map(|word| renamed(word, lookup)).collect())
     }
@@ -198,16 +219,16 @@ fn renamed(word: &Word, lookup: &Lookup) -> Option<Edit> {
     }
 }
 
-fn loadable(name: &str, lookup: &Lookup) -> Result<String, String> {
+fn loadable(name: &str, lookup: &Lookup) -> Result<String, Question> {
     match lookup(name) {
         Member::Name(today) => Ok(today),
         Member::Off => Ok(name.to_owned()),
-        Member::Missing(why) => Err(format!("the command loads {name}: {why}")),
+        Member::Missing(why) => Err(unfit(format!("the command loads {name}: {why}"))),
     }
 }
 
 fn same(a: &str, b: &str) -> bool {
-    crate::names::canonical(a) == crate::names::canonical(b)
+    underscored(a) == underscored(b)
 }
 
 /// A command as a part of a longer line: grouped when it is more than one simple command, in a subshell when
@@ -258,7 +279,7 @@ mod tests {
         }
     }
 
-    fn today(text: &str) -> Result<String, String> {
+    fn today(text: &str) -> Result<String, Question> {
         rewrite(text, Some("bttv"), &lookup)
     }
 

@@ -1,18 +1,12 @@
-//! What takes the place of the daemon's start: kernel.modprobe, modules-load.d, the sweep over unused modules,
+//! What takes the place of the daemon's start: kernel.modprobe, the sweep over unused modules,
 //! and the settings that only a kerneld of today can serve.
 
-use std::collections::HashMap;
-
-use super::commands::{AUTOCLEAN, Member};
-use super::modprobe_d::lines::Writer;
-use super::modprobe_d::options;
-use super::{OutputFile, OutputLine, comment};
+use super::commands::AUTOCLEAN;
+use super::output::{OutputFile, OutputLine};
 use crate::account::{Account, LineId};
-use crate::old::discover::{Found, Loaded, Start};
-use crate::old::modules_conf::{End, Meaning};
+use crate::old::discover::{Found, Start};
+use crate::old::modules_conf::Meaning;
 
-/// Modules to load at boot, one name a line.
-pub const MODULES_LOAD: &str = "/etc/modules-load.d/kerneld-migrated.conf";
 /// The kernel's path of modprobe.
 pub const SYSCTL: &str = "/etc/sysctl.d/60-kerneld-migrated.conf";
 /// The words that the daemon is started with.
@@ -28,63 +22,6 @@ pub const SERVICE: &str = "/etc/systemd/system/kerneld-autoclean.service";
 
 const HEADING: &str =
     "Written by kerneld-migrate. It is replaced by the next run; `kerneld-migrate undo` removes it.";
-
-impl Writer<'_> {
-    /// Lines of modules-load.d; options given on the old command line count most, so they come last.
-    pub(super) fn boot(&mut self, loaded: &[Loaded]) -> Vec<OutputLine> {
-        let mut lines: Vec<OutputLine> = Vec::new();
-        let mut place: HashMap<String, usize> = HashMap::new();
-        for module in loaded {
-            match self.member(&module.name) {
-                Member::Name(today) if self.kernel.is_some_and(|kernel| kernel.is_builtin(&today)) => {
-                    self.account.dropped(module.line, format!("{today} is built into the kernel"));
-                }
-                Member::Name(today) => {
-                    self.boot_options(module, &today);
-                    self.account.rewritten(module.line, "");
-                    match place.get(&today) {
-                        Some(index) => lines[*index].from.push(module.line),
-                        None => {
-                            place.insert(today.clone(), lines.len());
-                            lines.push(OutputLine { text: today, from: vec![module.line] });
-                        }
-                    }
-                }
-                Member::Off => {
-                    self.account.dropped(module.line, format!("{} is off: nothing was loaded", module.name))
-                }
-                Member::Missing(why) => {
-                    let text = comment(&format!("left out: {} ({why})", module.name));
-                    lines.push(OutputLine { text, from: vec![module.line] });
-                    self.account.dropped(module.line, why);
-                }
-            }
-        }
-        lines
-    }
-
-    fn boot_options(&mut self, module: &Loaded, today: &str) {
-        let given = |text: &String| crate::old::modules_conf::Given { text: text.clone(), line: module.line };
-        let old = match self.meaning.resolve(&module.name).end {
-            End::Module(old) => old,
-            _ => module.name.clone(),
-        };
-        let words = options::today(&old, module.options.iter().map(given).collect());
-        for (word, why) in words.gone {
-            self.account.note(word.line, why);
-        }
-        let moved = words.moved.into_iter().map(|(other, word)| (other.to_owned(), word));
-        for (key, word) in words.own.into_iter().map(|word| (today.to_owned(), word)).chain(moved) {
-            match options::written(&word.text) {
-                Ok(written) => {
-                    let text = format!("options {key} {written}");
-                    self.out.alias_options.push(OutputLine { text, from: vec![module.line] });
-                }
-                Err(why) => self.account.needs_attention(module.line, why),
-            }
-        }
-    }
-}
 
 /// The files that follow from how kerneld was started and cleaned up after.
 pub fn files(found: &Found, meaning: &Meaning, account: &mut Account) -> Vec<OutputFile> {
@@ -149,35 +86,13 @@ fn settings(found: &Found) -> Vec<String> {
 /// The sweep over unused modules: a timer and a cron line, of which the admin picks one.
 fn sweep(found: &Found, account: &mut Account) -> Vec<OutputFile> {
     let start = found.start();
-    let seconds = start.and_then(Start::autoclean);
+    let told = start.and_then(|start| Some((start.line, start.autoclean()?)));
     let mut cron = Vec::new();
     let mut files = Vec::new();
-    if let (Some(start), Some(seconds)) = (start, seconds) {
-        let from = vec![start.line];
-        let unit = |lines: &[String]| -> Vec<OutputLine> {
-            lines.iter().map(|text| OutputLine { text: text.clone(), from: from.clone() }).collect()
-        };
-        let heading = format!("{HEADING}\nTo use it: systemctl enable --now kerneld-autoclean.timer");
-        let timer = unit(&[
-            "[Unit]".to_owned(),
-            "Description=Remove kernel modules that nothing uses".to_owned(),
-            "[Timer]".to_owned(),
-            format!("OnBootSec={seconds}s"),
-            format!("OnUnitActiveSec={seconds}s"),
-            "[Install]".to_owned(),
-            "WantedBy=timers.target".to_owned(),
-        ]);
-        let service = unit(&[
-            "[Unit]".to_owned(),
-            "Description=Remove kernel modules that nothing uses".to_owned(),
-            "[Service]".to_owned(),
-            "Type=oneshot".to_owned(),
-            format!("ExecStart={AUTOCLEAN}"),
-        ]);
-        files.push(OutputFile::with_origins(TIMER, &heading, timer, account));
-        files.push(OutputFile::with_origins(SERVICE, HEADING, service, account));
+    if let Some((line, seconds)) = told {
+        files.extend(units(line, seconds, account));
         let text = format!("#{} root {AUTOCLEAN}", schedule(seconds));
-        cron.push(OutputLine { text, from });
+        cron.push(OutputLine { text, from: vec![line] });
     }
     for cleaning in &found.cleaning {
         let text = format!("{} root {AUTOCLEAN}", cleaning.schedule);
@@ -190,6 +105,24 @@ fn sweep(found: &Found, account: &mut Account) -> Vec<OutputFile> {
         files.push(OutputFile::with_origins(CRON, &heading, cron, account));
     }
     files
+}
+
+/// The timer's two units for a sweep every so many seconds.
+fn units(line: LineId, seconds: u32, account: &Account) -> [OutputFile; 2] {
+    let unit = |text: &str| -> Vec<OutputLine> {
+        text.lines().map(|text| OutputLine { text: text.to_owned(), from: vec![line] }).collect()
+    };
+    let description = "[Unit]\nDescription=Remove kernel modules that nothing uses";
+    let timer = format!(
+        "{description}\n[Timer]\nOnBootSec={seconds}s\nOnUnitActiveSec={seconds}s\n\
+         [Install]\nWantedBy=timers.target"
+    );
+    let service = format!("{description}\n[Service]\nType=oneshot\nExecStart={AUTOCLEAN}");
+    let heading = format!("{HEADING}\nTo use it: systemctl enable --now kerneld-autoclean.timer");
+    [
+        OutputFile::with_origins(TIMER, &heading, unit(&timer), account),
+        OutputFile::with_origins(SERVICE, HEADING, unit(&service), account),
+    ]
 }
 
 /// The cron fields for a sweep every so many seconds: whole minutes, rounded to a divisor of 60.

@@ -1,8 +1,9 @@
 //! /etc/modules.conf for kernels 2.2 and 2.4: the same language, so the same text, with the names that changed.
 
 use super::daemon::schedule;
-use super::{OutputFile, OutputLine, comment};
+use super::output::{OutputFile, OutputLine, comment};
 use crate::account::Account;
+use crate::error::Result;
 use crate::names::{modules, requests};
 use crate::old::bytes::from_bytes;
 use crate::old::discover::{CRONTABS, Found};
@@ -17,13 +18,13 @@ const SYSCTL: &str = "/etc/sysctl.conf";
 const EVERY: u32 = 300;
 
 /// The files.
-pub fn files(
+pub(crate) fn files(
     root: &Root,
     statements: &[Statement],
     found: &Found,
     release: Option<&str>,
     account: &mut Account,
-) -> Result<Vec<OutputFile>, String> {
+) -> Result<Vec<OutputFile>> {
     let kernel_2_4 = release.is_none_or(|release| !release.starts_with("2.2"));
     let mut files = Vec::new();
     let lines: Vec<OutputLine> =
@@ -85,12 +86,12 @@ fn unbroken(text: String) -> String {
 }
 
 /// The existing lines of a file.
-fn existing(root: &Root, path: &str) -> Result<Vec<OutputLine>, String> {
+fn existing(root: &Root, path: &str) -> Result<Vec<OutputLine>> {
     let content = root.read(path)?.map(|content| from_bytes(&content.bytes)).unwrap_or_default();
     Ok(content.lines().map(|text| OutputLine { text: text.to_owned(), from: Vec::new() }).collect())
 }
 
-fn sysctl(root: &Root, found: &Found) -> Result<Option<OutputFile>, String> {
+fn sysctl(root: &Root, found: &Found) -> Result<Option<OutputFile>> {
     if found.start().is_none() {
         return Ok(None);
     }
@@ -107,7 +108,7 @@ fn sysctl(root: &Root, found: &Found) -> Result<Option<OutputFile>, String> {
 }
 
 /// root's crontab with the sweep, unless kerneld kept everything or the crontab sweeps already.
-fn crontab(root: &Root, found: &Found) -> Result<Option<OutputFile>, String> {
+fn crontab(root: &Root, found: &Found) -> Result<Option<OutputFile>> {
     let Some(start) = found.start() else { return Ok(None) };
     if start.autoclean().is_none() || !found.cleaning.is_empty() {
         return Ok(None);

@@ -2,6 +2,7 @@
 
 pub mod bytes;
 pub mod discover;
+mod input;
 pub mod modules_conf;
 pub mod root;
 mod scanner;

@@ -1,9 +1,11 @@
 //! One system's tree of files, as its own programs saw it.
 //!
 //! Every path is opened with `openat2(RESOLVE_IN_ROOT)`: the kernel itself keeps symbolic links, absolute or
-//! with `..`, inside the tree, as chroot would, also while someone else changes it.
+//! with `..`, inside the tree, as chroot would, also while someone else changes it. What is opened is looked at
+//! (`O_PATH`, `fstat`) before it is opened for reading, so that neither a pipe nor a device is ever touched.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -13,10 +15,10 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 
-use crate::apply::manifest::Manifest;
+use crate::error::{Error, Result};
 
-/// Configuration files above this size are refused: 64 MiB.
-const LARGEST_FILE: u64 = 64 << 20;
+/// Files above this size are refused, in bytes: the largest index of a kernel of today has 2 MiB.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// A root directory, held open.
 #[derive(Debug)]
@@ -24,8 +26,8 @@ pub struct Root {
     path: PathBuf,
     directory: OwnedFd,
     owner: u32,
-    /// What an earlier `apply` did here; reading looks through it, at the old system.
-    applied: Option<Manifest>,
+    /// Paths that an earlier `apply` wrote, and where the old file is kept (`None`: there was none).
+    replaced: Option<BTreeMap<String, Option<String>>>,
 }
 
 /// A file's bytes and who can have written them.
@@ -39,24 +41,36 @@ pub struct Content {
 
 impl Root {
     /// Opens a root directory.
-    pub fn open(path: &Path) -> Result<Root, String> {
+    ///
+    /// # Errors
+    /// When it is not a directory that can be read.
+    pub fn open(path: &Path) -> Result<Root> {
         let open = || -> io::Result<Root> {
             let directory = File::options()
                 .read(true)
                 .custom_flags(OFlag::O_DIRECTORY.bits() | OFlag::O_CLOEXEC.bits())
                 .open(path)?;
             let owner = directory.metadata()?.uid();
-            Ok(Root { path: path.to_owned(), directory: directory.into(), owner, applied: None })
+            Ok(Root { path: path.to_owned(), directory: directory.into(), owner, replaced: None })
         };
-        let mut root = open()
-            .map_err(|error| format!("the root directory {} cannot be opened: {error}", path.display()))?;
-        root.applied = Manifest::read(&root)?;
-        Ok(root)
+        open().map_err(|why| Error::read(format!("the root directory {}", path.display()), why))
     }
 
-    /// What an earlier `apply` did here.
-    pub fn applied(&self) -> Option<&Manifest> {
-        self.applied.as_ref()
+    /// The same root, where [`read`](Root::read) and [`exists`](Root::exists) look through what an earlier
+    /// `apply` wrote at the system as it was before: each path, and where its old file is kept.
+    #[must_use]
+    pub fn looking_through(mut self, replaced: BTreeMap<String, Option<String>>) -> Root {
+        self.replaced = Some(replaced);
+        self
+    }
+
+    /// Whether an earlier `apply` wrote here.
+    pub fn is_applied(&self) -> bool {
+        self.replaced.is_some()
+    }
+
+    fn original(&self, path: &str) -> Option<&Option<String>> {
+        self.replaced.as_ref()?.get(path)
     }
 
     /// The directory as it was named.
@@ -65,6 +79,9 @@ impl Root {
     }
 
     /// Opens something below the root; symbolic links stay inside.
+    ///
+    /// # Errors
+    /// Those of openat2(2).
     pub fn open_at(&self, path: &str, flags: OFlag) -> io::Result<OwnedFd> {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
@@ -81,12 +98,15 @@ impl Root {
 
     /// Reads a file of the old system; `Ok(None)` when there is none. A file that `apply` has replaced is read
     /// as it was before, one that `apply` has made is not there.
-    pub fn read(&self, path: &str) -> Result<Option<Content>, String> {
-        match self.applied.as_ref().and_then(|manifest| manifest.original(path)) {
+    ///
+    /// # Errors
+    /// When something stands there that is not a regular file of a sensible size, or reading fails.
+    pub fn read(&self, path: &str) -> Result<Option<Content>> {
+        match self.original(path) {
             None => self.read_as_is(path),
             Some(None) => Ok(None),
             // before it is saved, or after it is put back, the old file is where it always was
-            Some(Some(backup)) => match self.read_as_is(&backup)? {
+            Some(Some(backup)) => match self.read_as_is(backup)? {
                 Some(content) => Ok(Some(content)),
                 None => self.read_as_is(path),
             },
@@ -94,38 +114,31 @@ impl Root {
     }
 
     /// Reads a file as it is now; `Ok(None)` when there is none.
-    pub fn read_as_is(&self, path: &str) -> Result<Option<Content>, String> {
-        let file = match self.open_at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY) {
-            Ok(file) => File::from(file),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
+    ///
+    /// # Errors
+    /// As [`read`](Root::read).
+    pub fn read_as_is(&self, path: &str) -> Result<Option<Content>> {
+        match self.read_regular(path) {
+            Ok(content) => Ok(Some(content)),
+            Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
             }
-            Err(error) => return Err(format!("{path} cannot be opened: {error}")),
-        };
-        self.read_open(file).map(Some).map_err(|error| format!("{path} cannot be read: {error}"))
+            Err(why) => Err(Error::read(path, why)),
+        }
     }
 
-    fn read_open(&self, mut file: File) -> io::Result<Content> {
+    fn read_regular(&self, path: &str) -> io::Result<Content> {
+        let looked_at = self.metadata(path)?;
+        check_regular(&looked_at)?;
+        let file = File::from(self.open_at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?);
         let metadata = file.metadata()?;
-        let kind = metadata.file_type();
-        if !kind.is_file() {
-            let what = if kind.is_dir() {
-                "a directory"
-            } else if kind.is_fifo() {
-                "a pipe"
-            } else {
-                "not a regular file"
-            };
-            return Err(io::Error::other(format!("it is {what}")));
-        }
-        if metadata.len() > LARGEST_FILE {
-            return Err(io::Error::other(format!(
-                "{} bytes are more than a configuration file has",
-                metadata.len()
-            )));
+        if identity(&metadata) != identity(&looked_at) {
+            return Err(io::Error::other("it was replaced while it was opened; try again"));
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        file.read_to_end(&mut bytes)?;
+        // it may grow while it is read
+        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        check_size(bytes.len() as u64)?;
         Ok(Content { bytes, foreign: self.foreign(metadata.uid(), metadata.mode()) })
     }
 
@@ -142,7 +155,8 @@ impl Root {
 
     /// The names in a directory below the root, sorted; none when it does not exist.
     pub fn list(&self, path: &str) -> Vec<String> {
-        let Ok(directory) = self.open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
+        let Ok(directory) = self.open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK)
+        else {
             return Vec::new();
         };
         let Ok(mut directory) = nix::dir::Dir::from_fd(directory) else {
@@ -158,19 +172,51 @@ impl Root {
         names
     }
 
+    /// What stands at a path, links followed; nothing is opened for reading.
+    ///
+    /// # Errors
+    /// Those of openat2(2).
+    pub fn metadata(&self, path: &str) -> io::Result<Metadata> {
+        File::from(self.open_at(path, OFlag::O_PATH)?).metadata()
+    }
+
     /// Which file a path leads to: its device and inode.
     pub fn identity(&self, path: &str) -> Option<(u64, u64)> {
-        let metadata = File::from(self.open_at(path, OFlag::O_PATH).ok()?).metadata().ok()?;
-        Some((metadata.dev(), metadata.ino()))
+        self.metadata(path).ok().map(|metadata| identity(&metadata))
     }
 
     /// Whether something exists at this path in the old system (as `access(F_OK)`, following links).
     pub fn exists(&self, path: &str) -> bool {
-        if self.applied.as_ref().and_then(|manifest| manifest.original(path)) == Some(None) {
-            return false;
-        }
-        self.open_at(path, OFlag::O_PATH).is_ok()
+        self.original(path) != Some(&None) && self.open_at(path, OFlag::O_PATH).is_ok()
     }
+
+    /// Whether a directory stands at this path.
+    pub fn is_directory(&self, path: &str) -> bool {
+        self.metadata(path).is_ok_and(|metadata| metadata.is_dir())
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    let what = match () {
+        () if kind.is_file() => return check_size(metadata.len()),
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a pipe",
+        () if kind.is_char_device() || kind.is_block_device() => "a device",
+        () => "not a regular file",
+    };
+    Err(io::Error::other(format!("it is {what}")))
+}
+
+fn check_size(bytes: u64) -> io::Result<()> {
+    if bytes > LARGEST_FILE {
+        return Err(io::Error::other(format!("it holds more than {} MiB", LARGEST_FILE >> 20)));
+    }
+    Ok(())
 }
 
 fn relative(path: &str) -> &str {
@@ -205,7 +251,7 @@ mod tests {
     fn a_pipe_is_refused_and_does_not_block() {
         let root = tempfile::tempdir().unwrap();
         nix::unistd::mkfifo(&root.path().join("conf"), Mode::S_IRWXU).unwrap();
-        let error = Root::open(root.path()).unwrap().read("/conf").unwrap_err();
+        let error = Root::open(root.path()).unwrap().read("/conf").unwrap_err().to_string();
         assert!(error.contains("a pipe"), "{error}");
     }
 }

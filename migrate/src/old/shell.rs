@@ -17,6 +17,27 @@ pub struct Word {
 /// A simple command: its words, redirections left out.
 pub type Simple = Vec<Word>;
 
+/// Why a shell would not take a text for a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyntaxError {
+    /// This quote, bracket or `$(` is opened and not closed.
+    NotClosed(&'static str),
+    /// A parenthesis is closed that was never opened.
+    NotOpened,
+    /// A redirection has no target.
+    NoTarget,
+}
+
+impl std::fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            SyntaxError::NotClosed(what) => write!(f, "{what} is opened and not closed"),
+            SyntaxError::NotOpened => f.write_str("a parenthesis is closed that was never opened"),
+            SyntaxError::NoTarget => f.write_str("a redirection has no target"),
+        }
+    }
+}
+
 /// A command line taken apart.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
@@ -33,18 +54,24 @@ pub struct Parsed {
     closes_more: bool,
 }
 
-/// Takes a command line apart, that stands for itself.
-pub fn parse(text: &str) -> Result<Parsed, String> {
+/// Takes a command line apart that stands for itself.
+///
+/// # Errors
+/// When a shell would not take it.
+pub fn parse(text: &str) -> Result<Parsed, SyntaxError> {
     let parsed = parse_part(text)?;
     match parsed.depth {
         0 if !parsed.closes_more => Ok(parsed),
-        1.. => Err("a parenthesis is opened and not closed".to_owned()),
-        _ => Err("a parenthesis is closed that was never opened".to_owned()),
+        1.. => Err(SyntaxError::NotClosed("a parenthesis")),
+        _ => Err(SyntaxError::NotOpened),
     }
 }
 
 /// Takes a line of a script apart: parentheses may be opened or closed in other lines (`start) …`).
-pub fn parse_part(text: &str) -> Result<Parsed, String> {
+///
+/// # Errors
+/// When a quote is not closed or a redirection has no target.
+pub(crate) fn parse_part(text: &str) -> Result<Parsed, SyntaxError> {
     let mut reader = Reader { text: Scanner::new(text), plain: true };
     let mut parsed = Parsed::default();
     let mut simple = Simple::new();
@@ -52,48 +79,35 @@ pub fn parse_part(text: &str) -> Result<Parsed, String> {
     let mut open = false;
     loop {
         reader.skip_blanks();
-        let start = reader.text.at();
         let Some(character) = reader.text.peek() else { break };
         parsed.terminated = matches!(character, ';' | '&');
         match character {
             '(' | ')' => {
-                reader.text.read();
-                reader.plain = false;
-                parsed.depth += i32::from(character == '(') - i32::from(character == ')');
-                parsed.compound = true;
-                parsed.commands.extend((!simple.is_empty()).then(|| std::mem::take(&mut simple)));
+                reader.parenthesis(&mut parsed);
+                parsed.end(&mut simple);
             }
             ';' | '|' | '&' => {
-                let operator = reader.text.read_while(|c| ";|&".contains(c));
-                reader.plain &= !simple.is_empty() && matches!(operator, ";" | "&" | "|" | "&&" | "||");
-                open = !matches!(operator, ";" | "&");
-                parsed.compound = true;
-                parsed.commands.extend((!simple.is_empty()).then(|| std::mem::take(&mut simple)));
+                open = reader.operator(simple.is_empty());
+                parsed.end(&mut simple);
             }
             '<' | '>' => reader.redirection()?,
-            _ => {
-                let word = reader.word()?;
-                let raw = &text[word.range.clone()];
-                let is_descriptor = text[start..reader.text.at()].bytes().all(|byte| byte.is_ascii_digit());
-                if is_descriptor && matches!(reader.text.peek(), Some('<' | '>')) {
-                    continue;
-                }
-                if matches!(raw, "{" | "}") {
-                    parsed.compound = true;
-                }
-                reader.plain &= !simple.is_empty() || !RESERVED.contains(&raw);
-                simple.push(word);
-                open = false;
-            }
+            _ => open &= !reader.add_word(&mut simple, &mut parsed)?,
         }
-        parsed.closes_more |= parsed.depth < 0;
     }
     parsed.commands.extend((!simple.is_empty()).then_some(simple));
     parsed.plain = reader.plain && !open;
     Ok(parsed)
 }
 
-/// Words that are no commands where a command may stand.
+impl Parsed {
+    /// A simple command ends, and more follows.
+    fn end(&mut self, simple: &mut Simple) {
+        self.compound = true;
+        self.commands.extend((!simple.is_empty()).then(|| std::mem::take(simple)));
+    }
+}
+
+/// Words that are part of the syntax where a command may stand.
 const RESERVED: [&str; 16] = [
     "!", "{", "}", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "then", "until",
     "while",
@@ -105,13 +119,40 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn parenthesis(&mut self, parsed: &mut Parsed) {
+        parsed.depth += if self.text.read() == Some('(') { 1 } else { -1 };
+        parsed.closes_more |= parsed.depth < 0;
+        self.plain = false;
+    }
+
+    /// Reads an operator; returns whether it wants a command after it.
+    fn operator(&mut self, nothing_before: bool) -> bool {
+        let operator = self.text.read_while(|c| ";|&".contains(c));
+        self.plain &= !nothing_before && matches!(operator, ";" | "&" | "|" | "&&" | "||");
+        !matches!(operator, ";" | "&")
+    }
+
+    /// Reads a word of a simple command; `false` when it was the descriptor of a redirection (`2>`).
+    fn add_word(&mut self, simple: &mut Simple, parsed: &mut Parsed) -> Result<bool, SyntaxError> {
+        let word = self.word()?;
+        let raw = self.text.slice(word.range.clone());
+        let is_number = raw.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number && matches!(self.text.peek(), Some('<' | '>')) {
+            return Ok(false);
+        }
+        parsed.compound |= matches!(raw, "{" | "}");
+        self.plain &= !simple.is_empty() || !RESERVED.contains(&raw);
+        simple.push(word);
+        Ok(true)
+    }
+
     /// `>file`, `2>&1`, `>>log`, `<in`.
-    fn redirection(&mut self) -> Result<(), String> {
+    fn redirection(&mut self) -> Result<(), SyntaxError> {
         let operator = self.text.read_while(|c| "<>&|".contains(c));
         self.plain &= matches!(operator, "<" | ">" | ">>" | "<&" | ">&" | ">|" | "<>");
         self.skip_blanks();
         match self.text.peek() {
-            None | Some(';' | '|' | '&' | '(' | ')') => Err("a redirection has no target".to_owned()),
+            None | Some(';' | '|' | '&' | '(' | ')') => Err(SyntaxError::NoTarget),
             Some(_) => {
                 let target = self.word()?.range;
                 // `< 2>&1`: a shell takes the number for a descriptor and misses the target
@@ -122,65 +163,81 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn word(&mut self) -> Result<Word, String> {
+    fn word(&mut self) -> Result<Word, SyntaxError> {
         let start = self.text.at();
         let mut value = Some(String::new());
-        while let Some(character) = self.text.peek() {
-            if character.is_whitespace() || matches!(character, ';' | '|' | '&' | '(' | ')' | '<' | '>') {
-                break;
-            }
+        let ends = |c: char| c.is_whitespace() || matches!(c, ';' | '|' | '&' | '(' | ')' | '<' | '>');
+        while let Some(character) = self.text.peek().filter(|c| !ends(*c)) {
             self.text.read();
-            match character {
-                '\'' => {
-                    let quoted = self.until('\'')?;
-                    value.as_mut().map(|value| value.push_str(quoted)).unwrap_or_default();
-                }
-                '"' => self.double_quoted(&mut value)?,
-                '\\' => {
-                    let escaped = self.text.read();
-                    value.as_mut().map(|value| value.extend(escaped)).unwrap_or_default();
-                }
-                '`' | '$' => {
-                    self.expansion(character)?;
-                    value = None;
-                }
-                plain => value.as_mut().map(|value| value.push(plain)).unwrap_or_default(),
-            }
+            self.character(character, &mut value)?;
         }
         Ok(Word { range: start..self.text.at(), value })
     }
 
-    fn double_quoted(&mut self, value: &mut Option<String>) -> Result<(), String> {
+    fn character(&mut self, character: char, value: &mut Option<String>) -> Result<(), SyntaxError> {
+        match character {
+            '\'' => {
+                let quoted = self.until('\'', "a quote (')")?;
+                value.iter_mut().for_each(|value| value.push_str(quoted));
+            }
+            '"' => self.double_quoted(value)?,
+            '\\' => self.escaped(value),
+            '`' | '$' => {
+                self.expansion(character)?;
+                *value = None;
+            }
+            plain => value.iter_mut().for_each(|value| value.push(plain)),
+        }
+        Ok(())
+    }
+
+    fn escaped(&mut self, value: &mut Option<String>) {
+        let escaped = self.text.read();
+        value.iter_mut().for_each(|value| value.extend(escaped));
+    }
+
+    fn double_quoted(&mut self, value: &mut Option<String>) -> Result<(), SyntaxError> {
         loop {
             match self.text.read() {
-                None => return Err("a quote (\") is opened and not closed".to_owned()),
+                None => return Err(SyntaxError::NotClosed("a quote (\")")),
                 Some('"') => return Ok(()),
-                Some('\\') => {
-                    let escaped = self.text.read();
-                    value.as_mut().map(|value| value.extend(escaped)).unwrap_or_default();
-                }
+                Some('\\') => self.escaped(value),
                 Some(character @ ('`' | '$')) => {
                     self.expansion(character)?;
                     *value = None;
                 }
-                Some(plain) => value.as_mut().map(|value| value.push(plain)).unwrap_or_default(),
+                Some(plain) => value.iter_mut().for_each(|value| value.push(plain)),
             }
         }
     }
 
     /// After a back quote or a `$`: passes over what it encloses.
-    fn expansion(&mut self, opening: char) -> Result<(), String> {
+    fn expansion(&mut self, opening: char) -> Result<(), SyntaxError> {
         if opening == '`' {
-            let inside = self.until('`')?;
+            let inside = self.until('`', "a back quote")?;
             self.plain &= !inside.contains('\\') && parse(inside).is_ok_and(|parsed| parsed.plain);
             return Ok(());
         }
-        let Some(open @ ('(' | '{')) = self.text.peek() else { return Ok(()) };
-        let close = if open == '(' { ')' } else { '}' };
+        match self.text.peek() {
+            Some('(') => {
+                let inside = self.bracketed('(', ')', "`$(`")?;
+                self.plain &= parse(inside).is_ok_and(|parsed| parsed.plain);
+            }
+            Some('{') => {
+                self.bracketed('{', '}', "`${`")?;
+                self.plain = false;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What stands between an opening bracket and the closing one that belongs to it.
+    fn bracketed(&mut self, open: char, close: char, what: &'static str) -> Result<&'a str, SyntaxError> {
         let (start, mut depth) = (self.text.at() + 1, 0);
         while let Some(character) = self.text.read() {
             match character {
-                '\'' => self.until('\'').map(drop)?,
+                '\'' => drop(self.until('\'', "a quote (')")?),
                 '"' => self.double_quoted(&mut None)?,
                 '\\' => drop(self.text.read()),
                 _ if character == open => depth += 1,
@@ -188,16 +245,14 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
             if depth == 0 {
-                let inside = self.text.slice(start..self.text.at() - 1);
-                self.plain &= open == '(' && parse(inside).is_ok_and(|parsed| parsed.plain);
-                return Ok(());
+                return Ok(self.text.slice(start..self.text.at() - 1));
             }
         }
-        Err(format!("`${open}` is opened and not closed"))
+        Err(SyntaxError::NotClosed(what))
     }
 
-    fn until(&mut self, end: char) -> Result<&'a str, String> {
-        self.text.read_until(end).ok_or_else(|| format!("a quote ({end}) is opened and not closed"))
+    fn until(&mut self, end: char, what: &'static str) -> Result<&'a str, SyntaxError> {
+        self.text.read_until(end).ok_or(SyntaxError::NotClosed(what))
     }
 
     fn skip_blanks(&mut self) {

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::account::{Account, LineId};
+use super::input::enter;
+use crate::account::{Account, Kind, LineId};
+use crate::error::Result;
 use crate::old::modules_conf::lines::logical_lines;
-use crate::old::modules_conf::reader::{Reader, enter};
+use crate::old::modules_conf::reader::Reader;
 use crate::old::root::Root;
 
 /// The snippets in the order in which update-modules joins them. On Debian, `arch/` holds one per machine type.
@@ -31,7 +33,10 @@ fn paths(root: &Root) -> Vec<String> {
 }
 
 /// Without a generated file the snippets are all there is: they are read as update-modules would join them.
-pub fn read_in_place(root: &Root, reader: &mut Reader) -> Result<(), String> {
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn read_in_place(root: &Root, reader: &mut Reader) -> Result<()> {
     for path in paths(root) {
         reader.file(&path)?;
     }
@@ -39,7 +44,10 @@ pub fn read_in_place(root: &Root, reader: &mut Reader) -> Result<(), String> {
 }
 
 /// Accounts for the lines of files that modutils does not read itself: a copy in `config` decides their fate.
-pub fn account_for(root: &Root, config: &str, account: &mut Account) -> Result<(), String> {
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn account_for(root: &Root, config: &str, account: &mut Account) -> Result<()> {
     let mut copies: HashMap<String, LineId> = HashMap::new();
     for (id, line) in account.lines().iter().enumerate() {
         if &*line.file == config {
@@ -54,6 +62,7 @@ pub fn account_for(root: &Root, config: &str, account: &mut Account) -> Result<(
             }
             None => account.needs_attention(
                 line,
+                Kind::NotInForce,
                 format!(
                     "is not in {config}: update-modules has not been run since, so modutils does not know it"
                 ),
@@ -75,7 +84,7 @@ fn each(
     path: &str,
     account: &mut Account,
     mut settle: impl FnMut(LineId, &str, &mut Account),
-) -> Result<(), String> {
+) -> Result<()> {
     let Some(content) = root.read(path)? else { return Ok(()) };
     let name: Arc<str> = path.into();
     let text = crate::old::bytes::from_bytes(&content.bytes);

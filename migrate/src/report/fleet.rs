@@ -6,25 +6,27 @@ use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-use crate::apply::write_tree;
+use crate::apply::tree::{open, write_tree, write_whole};
+use crate::error::Result;
 use crate::plan::{Plan, Request};
 use crate::report::json::{self, Summary};
 
 /// The outcome for one root.
 struct Outcome {
     root: PathBuf,
-    result: Result<(Summary, usize, String), String>,
+    result: Result<Planned>,
+}
+
+/// What is kept of a plan.
+struct Planned {
+    summary: Summary,
+    files: usize,
+    document: serde_json::Value,
 }
 
 /// Plans for all roots. With `output`, each plan's files go to a folder of their own below it, beside a
-/// `plan.json`. Returns the text to print and whether all could be
-/// planned.
-pub fn plan(
-    request: &Request,
-    roots: &[PathBuf],
-    as_json: bool,
-    output: Option<&Path>,
-) -> Result<(String, bool), String> {
+/// `plan.json`. Returns the text to print and whether all could be planned.
+pub fn plan(request: &Request, roots: &[PathBuf], as_json: bool, output: Option<&Path>) -> (String, bool) {
     let bar = ProgressBar::new(roots.len() as u64);
     bar.set_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} roots").expect("a constant that is right"),
@@ -36,7 +38,7 @@ pub fn plan(
         .map(|(index, root)| one(request, root, index, output))
         .collect();
     let text = if as_json { document(&outcomes) } else { table(&outcomes) };
-    Ok((text, outcomes.iter().all(|outcome| outcome.result.is_ok())))
+    (text, outcomes.iter().all(|outcome| outcome.result.is_ok()))
 }
 
 fn one(request: &Request, root: &Path, index: usize, output: Option<&Path>) -> Outcome {
@@ -44,17 +46,17 @@ fn one(request: &Request, root: &Path, index: usize, output: Option<&Path>) -> O
         let plan = Plan::make(&Request { root: root.to_owned(), ..request.clone() })?;
         let document = json::document(&plan);
         if let Some(output) = output {
-            let name = root
-                .file_name()
-                .map_or_else(|| format!("root-{index}"), |name| name.to_string_lossy().into_owned());
-            let folder = output.join(format!("{index:03}-{name}"));
-            write_tree(&plan, &folder)?;
-            std::fs::write(folder.join("plan.json"), &document)
-                .map_err(|error| format!("{}: {error}", folder.display()))?;
+            let folder = output.join(format!("{index:03}-{}", name(root, index)));
+            write_tree(&plan.files, &folder)?;
+            write_whole(&open(&folder)?, "/plan.json", document.to_string().as_bytes())?;
         }
-        Ok((Summary::of(&plan), plan.files.len(), document))
+        Ok(Planned { summary: Summary::of(&plan), files: plan.files.len(), document })
     };
     Outcome { root: root.to_owned(), result: work() }
+}
+
+fn name(root: &Path, index: usize) -> String {
+    root.file_name().map_or_else(|| format!("root-{index}"), |name| name.to_string_lossy().into_owned())
 }
 
 fn table(outcomes: &[Outcome]) -> String {
@@ -69,12 +71,12 @@ fn table(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let root = outcome.root.display().to_string();
         match &outcome.result {
-            Ok((summary, files, _)) => {
+            Ok(Planned { summary, files, .. }) => {
                 let counts = [summary.rewritten, summary.dropped, summary.needs_attention, *files];
                 table.add_row(std::iter::once(root).chain(counts.iter().map(ToString::to_string)));
             }
             Err(why) => {
-                table.add_row([root, why.clone()]);
+                table.add_row([root, why.to_string()]);
             }
         }
     }
@@ -82,18 +84,13 @@ fn table(outcomes: &[Outcome]) -> String {
 }
 
 fn document(outcomes: &[Outcome]) -> String {
-    let all: Vec<serde_json::Value> = outcomes
-        .iter()
-        .map(|outcome| {
-            let root = outcome.root.display().to_string();
-            match &outcome.result {
-                Ok((_, _, text)) => {
-                    let plan: serde_json::Value = serde_json::from_str(text).expect("it was written as JSON");
-                    serde_json::json!({ "root": root, "plan": plan })
-                }
-                Err(why) => serde_json::json!({ "root": root, "error": why }),
-            }
-        })
-        .collect();
+    let one = |outcome: &Outcome| {
+        let root = outcome.root.display().to_string();
+        match &outcome.result {
+            Ok(planned) => serde_json::json!({ "root": root, "plan": planned.document }),
+            Err(why) => serde_json::json!({ "root": root, "error": why.to_string() }),
+        }
+    };
+    let all: Vec<serde_json::Value> = outcomes.iter().map(one).collect();
     serde_json::to_string_pretty(&all).expect("strings are JSON") + "\n"
 }

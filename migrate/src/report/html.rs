@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::account::{Fate, Line};
-use crate::new::OutputFile;
+use crate::new::output::OutputFile;
 use crate::old::bytes::{for_display, lines_for_display};
 use crate::plan::Plan;
 use crate::report::json::Summary;

@@ -60,7 +60,7 @@ impl Summary {
 }
 
 /// The plan as a JSON document. Bytes that are not UTF-8 are shown as Latin-1.
-pub fn document(plan: &Plan) -> String {
+pub fn document(plan: &Plan) -> serde_json::Value {
     let lines = plan
         .account
         .lines()
@@ -83,5 +83,5 @@ pub fn document(plan: &Plan) -> String {
         })
         .collect();
     let document = Document { lines, files, summary: Summary::of(plan), notes: &plan.notes };
-    serde_json::to_string_pretty(&document).expect("strings and numbers are JSON")
+    serde_json::to_value(&document).expect("strings and numbers are JSON")
 }

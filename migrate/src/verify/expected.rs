@@ -3,7 +3,7 @@
 use crate::account::Fate;
 use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
-use crate::new::modprobe_d::options;
+use crate::new::modprobe_d::words;
 use crate::old::modules_conf::{CommandKind, End, Given, ListKind};
 use crate::plan::Plan;
 
@@ -89,7 +89,7 @@ pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
             let replaced = names.iter().any(|name| meaning.command_of(name, CommandKind::Install).is_some());
             Expected::Module(Load {
                 today,
-                options: options::today(module, words).own,
+                options: words::today(module, words).own,
                 commands,
                 replaced,
                 beside,

@@ -1,18 +1,24 @@
 //! `explain NAME`: what modprobe NAME did then and does now, side by side.
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use kerneld_kmod::Step;
 
+use super::layout::lay_out;
+use super::modprobe::Modprobe;
 use crate::account::LineId;
+use crate::error::{Error, Result};
 use crate::names::requests;
 use crate::old::bytes::for_display;
 use crate::old::modules_conf::{CommandKind, End, ListKind};
 use crate::plan::{Plan, Target};
-use crate::verify::modprobe::{Modprobe, Step};
 
 /// The explanation as a table with two columns.
-pub fn explain(plan: &Plan, name: &str) -> Result<String, String> {
+///
+/// # Errors
+/// When the plan is not for kmod, or modprobe cannot be run.
+pub fn explain(plan: &Plan, name: &str) -> Result<String> {
     if plan.target == Target::Modutils {
-        return Err("explain compares with kmod: use it with --target kmod".to_owned());
+        return Err(Error::usage("explain compares with kmod: use it with --target kmod"));
     }
     let then = then(plan, name);
     let now = now(plan, name)?;
@@ -86,7 +92,7 @@ fn steps(plan: &Plan, names: &[String], module: &str, out: &mut Vec<String>) {
     list(ListKind::Above, "then loads", out);
 }
 
-fn now(plan: &Plan, name: &str) -> Result<Vec<String>, String> {
+fn now(plan: &Plan, name: &str) -> Result<Vec<String>> {
     let request = requests::today(name);
     let mut out = Vec::new();
     if !request.note.is_empty() {
@@ -94,8 +100,8 @@ fn now(plan: &Plan, name: &str) -> Result<Vec<String>, String> {
     }
     let forms = plan.meaning.forms(name);
     if let Some(kernel) = &plan.kernel {
-        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-        crate::verify::lay_out(plan, directory.path())?;
+        let directory = tempfile::tempdir().map_err(|why| Error::write("a temporary folder", why))?;
+        lay_out(plan, directory.path())?;
         let modprobe = Modprobe { kernel, configuration: directory.path() };
         for form in &forms {
             let asked = form.strip_suffix("-*").map_or(form.clone(), |stem| format!("{stem}-0"));

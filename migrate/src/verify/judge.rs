@@ -1,11 +1,13 @@
 //! The real modprobe's answers, held against what is expected.
 
+use kerneld_kmod::{Step, underscored};
+
 use std::collections::BTreeMap;
 
-use super::Verdict;
 use super::expected::{Expected, Load};
-use crate::names::canonical;
-use crate::verify::modprobe::{Modprobe, Step};
+use super::modprobe::Modprobe;
+use super::verdict::Verdict;
+use crate::error::Result;
 
 /// Asks modprobe about requests.
 pub struct Judge<'a> {
@@ -21,13 +23,13 @@ pub type Judgement = (Verdict, String, String);
 
 impl<'a> Judge<'a> {
     /// Has modprobe read its configuration once.
-    pub fn new(modprobe: &'a Modprobe<'a>) -> Result<Self, String> {
+    pub fn new(modprobe: &'a Modprobe<'a>) -> Result<Self> {
         let answer = modprobe.ask(&["-c"])?;
         let mut configured: BTreeMap<String, String> = BTreeMap::new();
         for line in &answer.lines {
             if let Some((module, words)) = line.strip_prefix("options ").and_then(|line| line.split_once(' '))
             {
-                let all = configured.entry(canonical(module)).or_default();
+                let all = configured.entry(underscored(module)).or_default();
                 all.push_str(words);
                 all.push(' ');
             }
@@ -36,7 +38,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges one request.
-    pub fn judge(&self, expected: &Expected, request: &str) -> Result<Judgement, String> {
+    pub fn judge(&self, expected: &Expected, request: &str) -> Result<Judgement> {
         let steps = self.modprobe.steps(request)?;
         let (verdict, why) = match expected {
             Expected::Open => (Verdict::Open, Some("its lines need a person first".to_owned())),
@@ -53,7 +55,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether `-R` fails, complains, or gives a name that does not exist.
-    fn dead(&self, request: &str) -> Result<Option<String>, String> {
+    fn dead(&self, request: &str) -> Result<Option<String>> {
         let answer = self.modprobe.resolve(request)?;
         if !answer.complaints.is_empty() || !answer.success {
             return Ok(Some(format!("modprobe -R: {}", answer.complaints.trim())));
@@ -69,56 +71,67 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a request for what is gone still leads to a name, and that name to nothing.
-    fn left_behind(&self, request: &str, steps: &[Step]) -> Result<Option<String>, String> {
+    fn left_behind(&self, request: &str, steps: &[Step]) -> Result<Option<String>> {
         let answer = self.modprobe.ask(&["-q", "-R", "--", request])?;
         let dead = steps.is_empty() && !answer.lines.is_empty();
         Ok(dead.then(|| format!("it still leads to {}", answer.lines.join(" "))))
     }
 
     fn differs(&self, load: &Load, steps: &[Step]) -> Option<String> {
-        let today = canonical(&load.today);
+        let today = underscored(&load.today);
         if self.modprobe.kernel.is_builtin(&today) {
             let found = steps.contains(&Step::Builtin(today.clone()));
             return (!found).then(|| format!("{today} is built in, and it gives {}", shown(steps)));
         }
-        let commands: String = steps
-            .iter()
-            .filter_map(|step| match step {
-                Step::Install(command) => Some(format!("{command}\n")),
-                _ => None,
-            })
-            .collect();
-        let inserted = steps.iter().find_map(|step| match step {
-            Step::Insmod { module, options } if *module == today => Some(options),
-            _ => None,
-        });
-        let mentions = |name: &str| canonical(&commands).contains(&canonical(name));
+        let commands = commands(steps);
         if let Some(program) = load.commands.iter().find(|program| !commands.contains(program.as_str())) {
             return Some(format!("{program} is not run any more"));
         }
-        let inserts = |name: &str| {
-            steps.iter().any(|step| matches!(step, Step::Insmod { module, .. } if *module == canonical(name)))
-        };
-        if let Some(other) = load.beside.iter().find(|name| !mentions(name) && !inserts(name)) {
+        let there = |name: &str| mentions(&commands, name) || inserted(steps, name).is_some();
+        if let Some(other) = load.beside.iter().find(|name| !there(name)) {
             return Some(format!("{other} is not loaded with it"));
         }
         let wanted = values(load.options.iter().map(|word| word.text.clone()));
-        match inserted {
+        match inserted(steps, &today) {
             Some(given) => {
                 let given = values(split_options(given));
                 (given != wanted).then(|| format!("options {given:?} instead of {wanted:?}"))
             }
             None if load.replaced && !commands.is_empty() => None,
-            None if !mentions(&today) => Some(format!("{today} is not loaded by it")),
-            None => {
-                let own = self.configured.get(&today).map(String::as_str).unwrap_or_default();
-                let mut given = values(split_options(own));
-                given.extend(values(split_options(&commands)));
-                let missing = wanted.iter().find(|(key, value)| given.get(*key) != Some(*value));
-                missing.map(|(key, value)| format!("it is loaded without {key}={value}"))
-            }
+            None if !mentions(&commands, &today) => Some(format!("{today} is not loaded by it")),
+            None => self.lacks(&today, &commands, &wanted),
         }
     }
+
+    /// A parameter that a load by a command does not get.
+    fn lacks(&self, today: &str, commands: &str, wanted: &BTreeMap<String, String>) -> Option<String> {
+        let own = self.configured.get(today).map(String::as_str).unwrap_or_default();
+        let mut given = values(split_options(own));
+        given.extend(values(split_options(commands)));
+        let missing = wanted.iter().find(|(key, value)| given.get(*key) != Some(*value));
+        missing.map(|(key, value)| format!("it is loaded without {key}={value}"))
+    }
+}
+
+/// The commands among the steps, one a line.
+fn commands(steps: &[Step]) -> String {
+    let command = |step: &Step| match step {
+        Step::Install(command) => Some(format!("{command}\n")),
+        _ => None,
+    };
+    steps.iter().filter_map(command).collect()
+}
+
+/// The options with which a module is inserted, if it is.
+fn inserted<'a>(steps: &'a [Step], name: &str) -> Option<&'a str> {
+    steps.iter().find_map(|step| match step {
+        Step::Insmod { module, options } if *module == underscored(name) => Some(options.as_str()),
+        _ => None,
+    })
+}
+
+fn mentions(commands: &str, name: &str) -> bool {
+    underscored(commands).contains(&underscored(name))
 }
 
 fn loads_something(steps: &[Step]) -> Option<String> {
@@ -129,8 +142,8 @@ fn loads_something(steps: &[Step]) -> Option<String> {
 }
 
 fn untried(all: &[String], steps: &[Step]) -> Option<String> {
-    let text = canonical(&shown(steps));
-    all.iter().find(|name| !text.contains(&canonical(name))).map(|name| format!("{name} is not tried"))
+    let text = underscored(&shown(steps));
+    all.iter().find(|name| !text.contains(&underscored(name))).map(|name| format!("{name} is not tried"))
 }
 
 /// Parameters and the values that count: of several, the last.
@@ -139,7 +152,7 @@ fn values(words: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
         .into_iter()
         .map(|word| {
             let (key, value) = word.split_once('=').unwrap_or((&word, ""));
-            (canonical(key), value.trim_matches('"').to_owned())
+            (underscored(key), value.trim_matches('"').to_owned())
         })
         .collect()
 }

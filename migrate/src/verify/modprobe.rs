@@ -1,12 +1,14 @@
 //! The real modprobe, asked questions only: `-R` (which module?) and `-D` (what would be run?). It loads nothing.
 
+use kerneld_kmod::{Step, underscored};
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::error::{Error, Result};
 use crate::module_index::Kernel;
-use crate::names::canonical;
 use crate::old::bytes::{from_bytes, to_bytes};
 
 /// modprobe with a configuration directory and a kernel of our choice.
@@ -29,21 +31,12 @@ pub struct Answer {
     pub success: bool,
 }
 
-/// What modprobe would do for a name, by `-D`.
-#[allow(missing_docs)] // the variants say it
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Insert this module with these options.
-    Insmod { module: String, options: String },
-    /// Run this command.
-    Install(String),
-    /// Nothing: it is built in.
-    Builtin(String),
-}
-
 impl Modprobe<'_> {
     /// Runs modprobe with these arguments.
-    pub fn ask(&self, arguments: &[&str]) -> Result<Answer, String> {
+    ///
+    /// # Errors
+    /// When modprobe cannot be run.
+    pub fn ask(&self, arguments: &[&str]) -> Result<Answer> {
         let output = Command::new("modprobe")
             .arg("-d")
             .arg(&self.kernel.base)
@@ -55,7 +48,7 @@ impl Modprobe<'_> {
             .env_clear()
             .env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
             .output()
-            .map_err(|error| format!("modprobe cannot be run: {error}"))?;
+            .map_err(|why| Error::Modprobe { why })?;
         Ok(Answer {
             lines: from_bytes(&output.stdout).lines().map(|line| line.trim_end().to_owned()).collect(),
             complaints: from_bytes(&output.stderr),
@@ -63,31 +56,22 @@ impl Modprobe<'_> {
         })
     }
 
-    /// The names that a request resolves to (canonical), as `-R` says.
-    pub fn resolve(&self, name: &str) -> Result<Answer, String> {
+    /// The names that a request resolves to (underscored), as `-R` says.
+    ///
+    /// # Errors
+    /// When modprobe cannot be run.
+    pub fn resolve(&self, name: &str) -> Result<Answer> {
         let mut answer = self.ask(&["-R", "--", name])?;
-        answer.lines = answer.lines.iter().map(|line| canonical(line)).collect();
+        answer.lines = answer.lines.iter().map(|line| underscored(line)).collect();
         Ok(answer)
     }
 
     /// What would be done for a request, dependencies first.
-    pub fn steps(&self, name: &str) -> Result<Vec<Step>, String> {
+    ///
+    /// # Errors
+    /// When modprobe cannot be run.
+    pub fn steps(&self, name: &str) -> Result<Vec<Step>> {
         let answer = self.ask(&["-q", "-D", "--", name])?;
-        Ok(answer.lines.iter().filter_map(|line| step(line)).collect())
-    }
-}
-
-fn step(line: &str) -> Option<Step> {
-    let (word, rest) = line.split_once(' ')?;
-    match word {
-        "install" => Some(Step::Install(rest.to_owned())),
-        "builtin" => Some(Step::Builtin(canonical(rest))),
-        "insmod" => {
-            let (path, options) = rest.split_once(' ').unwrap_or((rest, ""));
-            let file = path.rsplit('/').next().unwrap_or(path);
-            let module = canonical(file.split(".ko").next().unwrap_or(file));
-            Some(Step::Insmod { module, options: options.to_owned() })
-        }
-        _ => None,
+        Ok(answer.lines.iter().filter_map(|line| Step::read(line)).collect())
     }
 }

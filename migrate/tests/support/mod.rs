@@ -120,7 +120,7 @@ pub fn plan(root: &Path, kernel_root: Option<&Path>) -> Plan {
 
 /// Every line that needs a person, as `--accept` takes it.
 pub fn open_places(plan: &Plan) -> Vec<String> {
-    plan.open_questions().map(kerneld_migrate::account::Line::place).collect()
+    plan.account.open_questions().map(kerneld_migrate::account::Line::place).collect()
 }
 
 /// All written lines that are no comments, without the file's name.

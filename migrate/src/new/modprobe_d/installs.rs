@@ -1,13 +1,14 @@
 //! install and remove lines: what runs around a load, and names that only such a line has.
 
-use super::lines::Writer;
-use super::names::{OFF, Subject, reason};
-use super::options;
-use crate::account::LineId;
+use kerneld_kmod::underscored;
+
+use super::lines::{OFF, Subject, Writer, reason};
+use super::words;
+use crate::account::{Kind, LineId, Question};
 use crate::names::modules::{self, Today};
-use crate::names::{canonical, is_plain, requests};
-use crate::new::OutputLine;
+use crate::names::{is_plain, requests};
 use crate::new::commands::{self, MODPROBE, Member, chain, part};
+use crate::new::output::OutputLine;
 use crate::old::modules_conf::{CommandKind, End};
 use crate::old::shell;
 
@@ -25,14 +26,15 @@ impl Writer<'_> {
             self.around(chain, load, None)
         }) {
             Ok(body) => body,
-            Err((line, why)) => {
+            Err((line, question)) => {
                 let place = self.account.line(line).place();
-                self.refuse(lines, &format!("it hangs on a line that needs a person, {place}"));
-                return self.account.needs_attention(line, why);
+                let why = format!("it hangs on a line that needs a person, {place}");
+                self.refuse_for(lines, Kind::Depends, &why);
+                return self.account.ask(line, question);
             }
         };
         let base = self.virtual_name(name);
-        self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", canonical(today)), &from);
+        self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", underscored(today)), &from);
         for form in self.meaning.forms(name) {
             self.alias(&form, &base, &from);
         }
@@ -40,8 +42,8 @@ impl Writer<'_> {
     }
 
     /// The options of aliases as words of a shell command.
-    fn parameters(&mut self, module: &str, chain: &[String]) -> Result<String, (LineId, String)> {
-        let words = options::today(module, self.meaning.alias_options(chain));
+    fn parameters(&mut self, module: &str, chain: &[String]) -> Result<String, (LineId, Question)> {
+        let words = words::today(module, self.meaning.alias_options(chain));
         for (word, why) in words.gone {
             self.account.note(word.line, why);
         }
@@ -50,7 +52,7 @@ impl Writer<'_> {
         }
         let mut parameters = String::new();
         for word in words.own {
-            options::written(&word.text).map_err(|why| (word.line, why))?;
+            words::written(&word.text).map_err(|why| (word.line, why))?;
             parameters.push(' ');
             parameters.push_str(&shell::quote(&word.text));
         }
@@ -64,7 +66,7 @@ impl Writer<'_> {
         names: &[String],
         load: String,
         owner: Option<&str>,
-    ) -> Result<String, (LineId, String)> {
+    ) -> Result<String, (LineId, Question)> {
         let mut pre = Vec::new();
         let mut instead = Vec::new();
         let mut post = Vec::new();
@@ -91,15 +93,14 @@ impl Writer<'_> {
         Ok(format!("{below}{body}"))
     }
 
-    pub(in crate::new) fn command(&self, text: &str, owner: Option<&str>) -> Result<String, String> {
+    fn command(&self, text: &str, owner: Option<&str>) -> Result<String, Question> {
         for rest in text.split('$').skip(1) {
             let rest = rest.strip_prefix('{').unwrap_or(rest);
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
             if self.meaning.defined.contains_key(&rest[..end]) {
                 let name = &rest[..end];
-                return Err(format!(
-                    "the command uses ${name}, which `define` set, and kmod has no variables"
-                ));
+                let why = format!("the command uses ${name}, which `define` set, and kmod has no variables");
+                return Err(Question::new(Kind::Command, why));
             }
         }
         commands::rewrite(text, owner, &|name| self.member(name))
@@ -107,7 +108,7 @@ impl Writer<'_> {
 
     /// `remove` for a name: pre-remove, remove or the removal itself, post-remove.
     pub(in crate::new) fn remove_commands(&mut self, name: &str, today: &str, chain_names: &[String]) {
-        let own = canonical(name) == canonical(today);
+        let own = underscored(name) == underscored(today);
         let unload = if own {
             format!("{MODPROBE} -r --ignore-remove {today}")
         } else {
@@ -123,7 +124,7 @@ impl Writer<'_> {
                 let Some(command) = self.meaning.command_of(name, kind) else { continue };
                 match self.command(&command.text, None) {
                     Ok(text) => parts.push((kind, part(&text))),
-                    Err(why) => return self.account.needs_attention(command.line, why),
+                    Err(question) => return self.account.ask(command.line, question),
                 }
                 lines.push(command.line);
             }
@@ -178,7 +179,9 @@ impl Writer<'_> {
                     Member::Missing(format!("{module} is {}", reason(&why)))
                 }
                 Today::External { why } => Member::Missing(format!("{module} is not of the kernel: {why}")),
-                Today::Unknown if !is_plain(module) => Member::Missing("that is no module's name".to_owned()),
+                Today::Unknown if !is_plain(module) => {
+                    Member::Missing("that cannot be the name of a module".to_owned())
+                }
                 Today::Unknown if self.kernel.is_some() => {
                     Member::Missing(format!("{module} is not in the kernel at hand"))
                 }

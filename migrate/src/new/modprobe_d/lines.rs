@@ -1,14 +1,43 @@
 //! What modprobe.d is written with: lines, the names in them, and the account of where each came from.
 
+use kerneld_kmod::underscored;
+
 use std::collections::HashMap;
 
-use super::options;
-use crate::account::{Account, LineId};
+use crate::account::{Account, Kind, LineId, Question};
 use crate::module_index::Kernel;
+use crate::names::is_plain;
 use crate::names::modules::{self, Today};
-use crate::names::{canonical, is_plain};
-use crate::new::{OutputLine, commands, comment};
+use crate::new::commands;
+use crate::new::output::{OutputLine, comment};
 use crate::old::modules_conf::{ListKind, Meaning};
+
+/// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
+pub(super) const OFF: &str = "kerneld_migrated_off";
+
+/// A name of the old configuration that ends at a module.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The old module that it ends at.
+    pub module: &'a str,
+    /// The aliases on the way, the name first; empty when the name is the module's.
+    pub chain: &'a [String],
+    /// The lines that speak of the name.
+    pub lines: &'a [LineId],
+    /// These, and the lines of the aliases on the way.
+    pub from: &'a [LineId],
+}
+
+/// Why a module is not there, as the end of a sentence that starts with its name.
+pub(super) fn reason(why: &str) -> String {
+    if why.starts_with("not in") || why.starts_with("always") {
+        why.to_owned()
+    } else {
+        format!("gone: {why}")
+    }
+}
 
 /// What goes into modprobe.d.
 #[derive(Debug, Default)]
@@ -54,7 +83,7 @@ impl<'a> Writer<'a> {
             out: ModprobeD::default(),
             taken: HashMap::new(),
             owners: HashMap::new(),
-            renamed: options::renamed(meaning),
+            renamed: super::words::renamed(meaning),
             off: Vec::new(),
         }
     }
@@ -75,10 +104,14 @@ impl<'a> Writer<'a> {
         lines
     }
 
-    pub(in crate::new) fn refuse(&mut self, lines: &[LineId], why: &str) {
+    pub(in crate::new) fn refuse(&mut self, lines: &[LineId], question: &Question) {
         for line in lines {
-            self.account.needs_attention(*line, why);
+            self.account.ask(*line, question.clone());
         }
+    }
+
+    pub(in crate::new) fn refuse_for(&mut self, lines: &[LineId], kind: Kind, why: &str) {
+        self.refuse(lines, &Question::new(kind, why));
     }
 
     pub(in crate::new) fn rewritten(&mut self, lines: &[LineId], why: &str) {
@@ -110,7 +143,7 @@ impl<'a> Writer<'a> {
 
     /// Writes an alias unless the target already has that name. Returns whether the alias is there.
     pub(in crate::new) fn alias(&mut self, form: &str, target: &str, from: &[LineId]) -> bool {
-        if canonical(form) == canonical(target) {
+        if underscored(form) == underscored(target) {
             return false;
         }
         let form = pattern(form);
@@ -123,7 +156,7 @@ impl<'a> Writer<'a> {
             Some(kernel) => kernel.has_module(name) || kernel.is_builtin(name),
             None => {
                 matches!(modules::today(name, None), Today::Module { name: today, .. } | Today::Builtin { name: today }
-                if canonical(&today) == canonical(name))
+                if underscored(&today) == underscored(name))
             }
         }
     }

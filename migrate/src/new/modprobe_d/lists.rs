@@ -1,12 +1,14 @@
 //! probe, probeall, above and below for kmod.
 
+use kerneld_kmod::underscored;
+
 use std::collections::HashSet;
 
 use super::lines::Writer;
-use crate::account::LineId;
-use crate::names::{canonical, requests};
-use crate::new::OutputLine;
+use crate::account::{Kind, LineId, Question};
+use crate::names::requests;
 use crate::new::commands::{MODPROBE, Member};
+use crate::new::output::OutputLine;
 use crate::old::modules_conf::{ListKind, Meaning};
 
 impl Writer<'_> {
@@ -77,16 +79,17 @@ impl Writer<'_> {
             let why = format!(
                 "the kernel has `softdep {today} {own}`, and kmod then never looks at install lines for {today}"
             );
-            return self.refuse(&from, &why);
+            return self.refuse_for(&from, Kind::Clash, &why);
         }
         let load = format!("{MODPROBE} --ignore-install {today} $CMDLINE_OPTS");
         match self.around(&names, load, Some(today)) {
             Ok(body) => self.install(today, &body, &from),
-            Err((line, why)) => {
+            Err((line, question)) => {
                 let place = self.account.line(line).place();
-                self.account.needs_attention(line, why);
+                self.account.ask(line, question);
                 let others: Vec<LineId> = from.into_iter().filter(|other| *other != line).collect();
-                self.refuse(&others, &format!("it goes into one line with {place}, which needs a person"));
+                let why = format!("it goes into one line with {place}, which needs a person");
+                self.refuse_for(&others, Kind::Depends, &why);
             }
         }
     }
@@ -96,7 +99,7 @@ impl Writer<'_> {
         self.note_missing(&names);
         let (below, above) = match self.beside(&names) {
             Ok(lists) => lists,
-            Err((line, why)) => return self.account.needs_attention(line, why),
+            Err((line, question)) => return self.account.ask(line, question),
         };
         let own = self.kernel.and_then(|kernel| kernel.softdep(today)).unwrap_or_default();
         let (mut pre, mut post) = own_softdep(own);
@@ -131,7 +134,7 @@ impl Writer<'_> {
     pub(in crate::new) fn beside(
         &self,
         names: &[String],
-    ) -> Result<(Vec<String>, Vec<String>), (LineId, String)> {
+    ) -> Result<(Vec<String>, Vec<String>), (LineId, Question)> {
         let list = |kind: ListKind| {
             let mut found = Vec::new();
             let mut seen = HashSet::new();
@@ -145,7 +148,7 @@ impl Writer<'_> {
                     Member::Off => {
                         let why =
                             format!("{} is off, and that made modutils drop the whole request", member.text);
-                        return Err((member.line, why));
+                        return Err((member.line, Question::new(Kind::Clash, why)));
                     }
                     // modutils would refuse the request; the module is gone, the wish to load the other is not
                     Member::Missing(_) => {}
@@ -189,8 +192,9 @@ fn own_softdep(text: &str) -> (Vec<String>, Vec<String>) {
             "pre:" => current = Some(&mut pre),
             "post:" => current = Some(&mut post),
             name => {
-                if let Some(list) =
-                    current.as_mut().filter(|list| !list.iter().any(|old| canonical(old) == canonical(name)))
+                if let Some(list) = current
+                    .as_mut()
+                    .filter(|list| !list.iter().any(|old| underscored(old) == underscored(name)))
                 {
                     list.push(name.to_owned());
                 }

@@ -1,7 +1,13 @@
 //! modprobe.d for today's kernels, by recipes that were tried with modprobe 30.
 
-pub mod installs;
-pub mod lines;
-pub mod lists;
-pub mod names;
-pub mod options;
+mod boot;
+mod files;
+mod installs;
+mod lines;
+mod lists;
+mod names;
+mod options;
+pub(crate) mod words;
+
+pub(crate) use files::files;
+pub use files::{EARLY, LATE, MODULES_LOAD};

@@ -1,43 +1,26 @@
 //! modprobe.d for today's kernels, by recipes that were tried with modprobe 30.
 
+use kerneld_kmod::underscored;
+
 use std::collections::BTreeMap;
 
-use super::lines::Writer;
-use crate::account::{Account, LineId};
-use crate::module_index::Kernel;
+use super::lines::{OFF, Subject, Writer, reason};
+use crate::account::{Kind, LineId, Question};
 use crate::names::modules::{self, Today};
-use crate::names::{canonical, is_plain, requests};
-use crate::new::daemon::MODULES_LOAD;
-use crate::new::{EARLY, LATE, OutputFile, OutputLine};
-use crate::old::modules_conf::{End, Meaning};
-
-/// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
-pub const OFF: &str = "kerneld_migrated_off";
-
-/// A name of the old configuration that ends at a module.
-#[derive(Clone, Copy)]
-pub(in crate::new) struct Subject<'a> {
-    /// The name.
-    pub name: &'a str,
-    /// The old module that it ends at.
-    pub module: &'a str,
-    /// The aliases on the way, the name first; empty when the name is the module's.
-    pub chain: &'a [String],
-    /// The lines that speak of the name.
-    pub lines: &'a [LineId],
-    /// These, and the lines of the aliases on the way.
-    pub from: &'a [LineId],
-}
+use crate::names::{is_plain, requests};
+use crate::new::output::OutputLine;
+use crate::old::bytes::for_display;
+use crate::old::modules_conf::End;
 
 impl Writer<'_> {
     /// Writes everything that the meaning says.
-    fn all(&mut self) {
+    pub(super) fn all(&mut self) {
         let meaning = self.meaning;
         for name in &meaning.names {
             let lines = self.lines_of(name);
             match self.check_name(name) {
                 Ok(()) => self.name(name, &lines),
-                Err(why) => self.refuse(&lines, &why),
+                Err(question) => self.refuse(&lines, &question),
             }
         }
         if !self.off.is_empty() {
@@ -47,26 +30,24 @@ impl Writer<'_> {
     }
 
     /// Whether a name can be written for kmod, and is not the same as another name to kmod.
-    fn check_name(&mut self, name: &str) -> Result<(), String> {
+    fn check_name(&mut self, name: &str) -> Result<(), Question> {
         if name.starts_with('/') {
             return Ok(());
         }
-        if name.ends_with("-*")
-            || name.contains(['[', ']', '"', '\'', '\\', '#'])
-            || name.chars().any(char::is_control)
-            || name.starts_with('-')
-        {
-            return Err(format!("kmod cannot be given the name {}", crate::old::bytes::for_display(name)));
+        let clash = |why: String| Err(Question::new(Kind::Clash, why));
+        if !is_writable(name) {
+            let name = for_display(name);
+            return Err(Question::new(Kind::Value, format!("kmod cannot be given the name {name}")));
         }
         if self.meaning.has_minors(name) && !requests::today(name).today.is_empty() {
-            return Err(format!(
+            return clash(format!(
                 "{name} stands beside names with a minor number: kmod would load the modules of both, so write which \
                  minors you mean"
             ));
         }
-        let key = canonical(name);
+        let key = underscored(name);
         if let Some(other) = self.taken.get(&key).filter(|other| *other != name) {
-            return Err(format!(
+            return clash(format!(
                 "{name} and {other} are two names to modutils and one to kmod, which takes - for _"
             ));
         }
@@ -88,8 +69,9 @@ impl Writer<'_> {
             return self.left_out(lines, &note);
         }
         match &resolved.end {
-            End::Loop => self.refuse(
+            End::Loop => self.refuse_for(
                 lines,
+                Kind::Clash,
                 &format!("the aliases of {name} lead back to themselves: modutils gave up here"),
             ),
             End::Off => self.off(name, lines, &from),
@@ -98,7 +80,7 @@ impl Writer<'_> {
                 let why = format!(
                     "{name} leads to {list}, which stands for several modules: give this to each of them"
                 );
-                self.refuse(lines, &why);
+                self.refuse_for(lines, Kind::Clash, &why);
             }
             End::List(_, list) => {
                 let base = self.virtual_name(list);
@@ -120,33 +102,36 @@ impl Writer<'_> {
             Today::Gone { why } | Today::Absent { why, .. } => {
                 self.left_out(lines, &format!("{module} is {}", reason(&why)));
             }
-            Today::External { why } => self.refuse(lines, &format!("{module} is not of the kernel: {why}")),
-            Today::Unknown if !is_plain(module) => {
-                self.refuse(
-                    lines,
-                    &format!("{} is no module's name", crate::old::bytes::for_display(module)),
-                );
+            Today::External { why } => {
+                let why = format!("{module} is not part of the kernel: {why}");
+                self.refuse_for(lines, Kind::Unknown, &why);
             }
-            Today::Unknown => match self.kernel {
-                Some(kernel) => {
-                    let release = &kernel.release;
-                    let why = format!(
-                        "{module} is no module of the kernel {release}, and nothing is known of it: is it built elsewhere?"
-                    );
-                    self.refuse(lines, &why);
-                }
-                None => {
-                    let note = "is not in the table of known modules; state a kernel to have it checked";
-                    self.rewritten(lines, &format!("{module} {note}"));
-                    self.live(subject, module);
-                }
-            },
+            Today::Unknown => self.unknown(subject),
             Today::Builtin { name: today } => self.builtin(subject, &today),
             Today::Module { name: today, note } => {
                 self.rewritten(lines, &note);
                 self.live(subject, &today);
             }
         }
+    }
+
+    /// A module that neither the kernel at hand nor the table of names knows.
+    fn unknown(&mut self, subject: &Subject) {
+        let Subject { module, lines, .. } = *subject;
+        if !is_plain(module) {
+            let why = format!("{} cannot be the name of a module", for_display(module));
+            return self.refuse_for(lines, Kind::Value, &why);
+        }
+        if let Some(kernel) = self.kernel {
+            let release = &kernel.release;
+            let why = format!(
+                "the kernel {release} has no module {module}, and nothing is known of it: is it built elsewhere?"
+            );
+            return self.refuse_for(lines, Kind::Unknown, &why);
+        }
+        let note = "is not in the table of known modules; state a kernel to have it checked";
+        self.rewritten(lines, &format!("{module} {note}"));
+        self.live(subject, module);
     }
 
     /// A name whose module can be loaded today.
@@ -179,7 +164,7 @@ impl Writer<'_> {
         let mut given: BTreeMap<LineId, String> = BTreeMap::new();
         for word in self.meaning.options.get(name).into_iter().flat_map(|options| &options.words) {
             let text = given.entry(word.line).or_default();
-            text.push_str(&format!(" {}.{}", canonical(today), word.text));
+            text.push_str(&format!(" {}.{}", underscored(today), word.text));
         }
         for line in lines {
             if let Some(words) = given.get(line) {
@@ -190,9 +175,9 @@ impl Writer<'_> {
                 let why = format!(
                     "{today} is built into the kernel and never loaded: run this from a start-up script"
                 );
-                self.account.needs_attention(*line, why);
+                self.account.needs_attention(*line, Kind::BuiltIn, why);
             } else {
-                let was = if canonical(module) == canonical(today) { "" } else { module };
+                let was = if underscored(module) == underscored(today) { "" } else { module };
                 let was = if was.is_empty() { String::new() } else { format!(" (it was {was})") };
                 self.account.rewritten(*line, format!("{today}{was} is built into the kernel"));
             }
@@ -201,10 +186,10 @@ impl Writer<'_> {
 
     /// A module's own options, commands, above and below.
     fn module(&mut self, name: &str, today: &str, lines: &[LineId]) {
-        let other = self.owners.insert(canonical(today), name.to_owned());
+        let other = self.owners.insert(underscored(today), name.to_owned());
         if let Some(other) = other.filter(|other| self.has_actions(other) && self.has_actions(name)) {
             let why = format!("{other} and {name} are both {today} today: write one set of commands for it");
-            return self.refuse(lines, &why);
+            return self.refuse_for(lines, Kind::Clash, &why);
         }
         if !self.is_module(name) {
             self.alias(name, today, lines);
@@ -217,47 +202,10 @@ impl Writer<'_> {
     }
 }
 
-pub(in crate::new) fn reason(why: &str) -> String {
-    if why.starts_with("not in") || why.starts_with("always") {
-        why.to_owned()
-    } else {
-        format!("gone: {why}")
-    }
-}
-
-/// The files of modprobe.d and modules-load.d.
-pub fn files(
-    meaning: &Meaning,
-    loaded: &[crate::old::discover::Loaded],
-    kernel: Option<&Kernel>,
-    account: &mut Account,
-) -> Vec<OutputFile> {
-    let mut writer = Writer::new(meaning, kernel, account);
-    writer.all();
-    let boot = writer.boot(loaded);
-    let out = writer.out;
-    let mut files = Vec::new();
-    let mut add = |path: &str, heading: &str, lines: Vec<OutputLine>| {
-        if !lines.is_empty() {
-            files.push(OutputFile::with_origins(path, heading, lines, account));
-        }
-    };
-    let early = [out.commands, out.softdeps].concat();
-    let late = [out.aliases, out.module_options, out.alias_options].concat();
-    add(
-        EARLY,
-        "Written by kerneld-migrate: the first line for a name counts, so this file sorts early.",
-        early,
-    );
-    add(
-        LATE,
-        "Written by kerneld-migrate: the last value of an option counts, so this file sorts late.",
-        late,
-    );
-    add(
-        MODULES_LOAD,
-        "Written by kerneld-migrate: modules that the old system loaded by name at boot.",
-        boot,
-    );
-    files
+/// Whether kmod takes a name for what it is: no pattern of its own, no quotes, no comment.
+fn is_writable(name: &str) -> bool {
+    !(name.ends_with("-*")
+        || name.contains(['[', ']', '"', '\'', '\\', '#'])
+        || name.chars().any(char::is_control)
+        || name.starts_with('-'))
 }

@@ -1,7 +1,9 @@
 //! Crontab lines that clean modules up: `rmmod -a`, `modprobe -r` without a name.
 
-use super::{Cleaning, Found, each_line};
-use crate::account::Account;
+use super::found::{Cleaning, Found};
+use crate::account::{Account, Kind};
+use crate::error::Result;
+use crate::old::input;
 use crate::old::root::Root;
 use crate::old::shell::parse_part;
 
@@ -14,7 +16,7 @@ pub const ROOTS: [&str; 4] = [
 ];
 
 /// Reads all crontabs.
-pub fn read(root: &Root, account: &mut Account, found: &mut Found) -> Result<(), String> {
+pub(super) fn read(root: &Root, account: &mut Account, found: &mut Found) -> Result<()> {
     for path in ROOTS {
         table(root, path, false, account, found)?;
     }
@@ -29,20 +31,12 @@ fn concerns(text: &str) -> bool {
     ["rmmod", "modprobe", "kerneld"].iter().any(|word| text.contains(word))
 }
 
-fn table(
-    root: &Root,
-    path: &str,
-    has_user: bool,
-    account: &mut Account,
-    found: &mut Found,
-) -> Result<(), String> {
+fn table(root: &Root, path: &str, has_user: bool, account: &mut Account, found: &mut Found) -> Result<()> {
     if path.ends_with("/kerneld-migrated") {
         return Ok(());
     }
-    each_line(root, path, account, concerns, |line, text, account| {
-        if line == usize::MAX {
-            return;
-        }
+    for read in input::lines(root, path, account, concerns)? {
+        let (Some(line), text) = (read.id, &read.text) else { continue };
         let fields = if text.trim_start().starts_with('@') { 1 } else { 5 };
         let mut words = text.split_whitespace();
         let schedule: Vec<&str> = words.by_ref().take(fields).collect();
@@ -51,9 +45,11 @@ fn table(
             found.cleaning.push(Cleaning { line, schedule: schedule.join(" ") });
             account.rewritten(line, "today's rmmod has no -a; our daemon does one sweep");
         } else {
-            account.needs_attention(line, "a crontab line about modules: does it still do what it should?");
+            let why = "a crontab line about modules: does it still do what it should?";
+            account.needs_attention(line, Kind::Schedule, why);
         }
-    })
+    }
+    Ok(())
 }
 
 fn is_cleaning(command: &str) -> bool {

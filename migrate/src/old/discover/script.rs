@@ -1,7 +1,9 @@
 //! Start-up scripts: lines that start or stop kerneld, or load modules by name.
 
-use super::{Found, Loaded, Start, each_line};
-use crate::account::{Account, LineId};
+use super::found::{Found, Loaded, Start};
+use crate::account::{Account, Kind, LineId};
+use crate::error::Result;
+use crate::old::input;
 use crate::old::root::Root;
 use crate::old::shell::{Simple, parse_part};
 
@@ -14,31 +16,45 @@ fn concerns(line: &str) -> bool {
 }
 
 /// Reads one script.
-pub fn read(root: &Root, path: &str, account: &mut Account, found: &mut Found) -> Result<(), String> {
+pub(super) fn read(root: &Root, path: &str, account: &mut Account, found: &mut Found) -> Result<()> {
     let mut depth = 0usize;
-    each_line(root, path, account, concerns, |line, text, account| {
-        let parsed = parse_part(text);
-        if line != usize::MAX {
-            match &parsed {
-                Ok(parsed) => {
-                    let chained = text.contains("&&") || text.contains("||");
-                    let mut guarded = false;
-                    for simple in &parsed.commands {
-                        depth = nested(simple, depth);
-                        command(line, simple, depth > 0 || guarded, account, found);
-                        guarded = chained && !is_harmless(simple);
-                    }
-                    return finish(line, account);
-                }
-                Err(why) => {
-                    account.needs_attention(line, format!("a line of a script that is not understood: {why}"))
-                }
+    for read in input::lines(root, path, account, concerns)? {
+        let parsed = parse_part(&read.text);
+        match (read.id, &parsed) {
+            (Some(line), Ok(parsed)) => {
+                let chained = read.text.contains("&&") || read.text.contains("||");
+                depth = commands(line, &parsed.commands, chained, depth, account, found);
+                finish(line, account);
+            }
+            (Some(line), Err(why)) => {
+                let why = format!("a line of a script that is not understood: {why}");
+                account.needs_attention(line, Kind::Script, why);
+            }
+            (None, _) => {
+                let all = parsed.iter().flat_map(|parsed| &parsed.commands);
+                depth = all.fold(depth, |depth, simple| nested(simple, depth));
             }
         }
-        for simple in parsed.iter().flat_map(|parsed| &parsed.commands) {
-            depth = nested(simple, depth);
-        }
-    })
+    }
+    Ok(())
+}
+
+/// The commands of one line; returns how deep the script is after them.
+fn commands(
+    line: LineId,
+    all: &[Simple],
+    chained: bool,
+    mut depth: usize,
+    account: &mut Account,
+    found: &mut Found,
+) -> usize {
+    let mut guarded = false;
+    for simple in all {
+        depth = nested(simple, depth);
+        command(line, simple, depth > 0 || guarded, account, found);
+        guarded = chained && !is_harmless(simple);
+    }
+    depth
 }
 
 /// A line that speaks of kerneld or modules and does nothing with them: a test, a message.
@@ -112,7 +128,11 @@ fn is_wrapper(word: &str) -> bool {
 
 fn started(line: LineId, arguments: &[Option<&str>], account: &mut Account, found: &mut Found) {
     if arguments.iter().any(Option::is_none) {
-        account.needs_attention(line, "kerneld's words come from variables of the script: which are they?");
+        account.needs_attention(
+            line,
+            Kind::Script,
+            "kerneld's words come from variables of the script: which are they?",
+        );
         return;
     }
     found.starts.push(Start::read(line, arguments.iter().flatten().copied()));
@@ -142,8 +162,11 @@ fn loaded(
     found: &mut Found,
 ) {
     if arguments.iter().any(Option::is_none) {
-        return account
-            .needs_attention(line, "what is loaded here comes from variables or commands of the script");
+        return account.needs_attention(
+            line,
+            Kind::Script,
+            "what is loaded here comes from variables or commands of the script",
+        );
     }
     let words: Vec<&str> = arguments.iter().flatten().copied().filter(|word| *word != "--").collect();
     let flags: Vec<&str> = words.iter().copied().take_while(|word| word.starts_with('-')).collect();
@@ -151,12 +174,16 @@ fn loaded(
         return account.dropped(line, "removes modules in a script; the script stays as it is");
     }
     if flags.iter().any(|flag| !matches!(*flag, "-k" | "-s" | "-v" | "-q" | "-sk" | "-ks" | "-f" | "-a")) {
-        return account
-            .needs_attention(line, format!("`{program} {}` is not understood today", flags.join(" ")));
+        return account.needs_attention(
+            line,
+            Kind::Command,
+            format!("`{program} {}` is not understood today", flags.join(" ")),
+        );
     }
     if conditional {
         return account.needs_attention(
             line,
+            Kind::Script,
             "loads modules only under a condition of this script: decide whether it holds",
         );
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::words::{Environment, Word, split};
+use crate::account::{Kind, Question};
+use crate::error::{self, Error};
 use crate::old::root::Root;
 
 /// What `--assume` states about the running system, which a tree of files does not show.
@@ -16,16 +18,19 @@ pub struct State {
 
 impl State {
     /// Reads one `--assume` value: `called-by-kernel`, `called-by-hand`, `file:PATH` or `no-file:PATH`.
-    pub fn assume(&mut self, fact: &str) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn assume(&mut self, fact: &str) -> error::Result<()> {
         match fact.split_once(':') {
             Some(("file", path)) => drop(self.files.insert(path.to_owned(), true)),
             Some(("no-file", path)) => drop(self.files.insert(path.to_owned(), false)),
             _ if fact == "called-by-kernel" => self.called_by_kernel = Some(true),
             _ if fact == "called-by-hand" => self.called_by_kernel = Some(false),
             _ => {
-                return Err(format!(
-                    "`{fact}` is not called-by-kernel, called-by-hand, file:PATH or no-file:PATH"
-                ));
+                return Err(Error::usage(format!(
+                    "--assume: `{fact}` is not called-by-kernel, called-by-hand, file:PATH or no-file:PATH"
+                )));
             }
         }
         Ok(())
@@ -44,13 +49,16 @@ pub struct Decision {
     pub because: String,
 }
 
-/// Evaluates a condition, or says why it cannot be.
-pub fn evaluate(
+/// Evaluates a condition.
+///
+/// # Errors
+/// Why the files and what was stated do not decide it.
+pub(super) fn evaluate(
     text: &str,
     root: &Root,
     environment: &Environment,
     state: &State,
-) -> Result<Decision, String> {
+) -> Result<Decision, Question> {
     let (negated, text) = match text.strip_prefix('!') {
         Some(rest) => (true, rest.trim_start()),
         None => (false, text),
@@ -63,41 +71,45 @@ pub fn evaluate(
     Ok(decision)
 }
 
-fn positive(text: &str, root: &Root, environment: &Environment, state: &State) -> Result<Decision, String> {
+fn positive(text: &str, root: &Root, environment: &Environment, state: &State) -> Result<Decision, Question> {
     match text.split_whitespace().next() {
         Some("-k") => called_by_kernel(state),
         Some("-f") => file(text, root, environment, state),
         Some("-n") => compare(&text[2..], environment, true),
         Some(_) => compare(text, environment, false),
-        None => Err("the condition is missing".to_owned()),
+        None => Err(undecided("the condition is missing")),
     }
 }
 
-fn called_by_kernel(state: &State) -> Result<Decision, String> {
-    let holds = state.called_by_kernel.ok_or(
-        "`-k` asks whether the kernel itself called modprobe: state it with --assume called-by-kernel or \
-         --assume called-by-hand",
-    )?;
+const CALLER: &str = "`-k` asks whether the kernel itself called modprobe: state it with --assume \
+     called-by-kernel or --assume called-by-hand";
+
+fn undecided(why: impl Into<String>) -> Question {
+    Question::new(Kind::Condition, why)
+}
+
+fn called_by_kernel(state: &State) -> Result<Decision, Question> {
+    let holds = state.called_by_kernel.ok_or_else(|| undecided(CALLER))?;
     Ok(Decision {
         holds,
         because: format!("modprobe {}called by the kernel", if holds { "" } else { "not " }),
     })
 }
 
-fn file(text: &str, root: &Root, environment: &Environment, state: &State) -> Result<Decision, String> {
+fn file(text: &str, root: &Root, environment: &Environment, state: &State) -> Result<Decision, Question> {
     let words = known_words(&text[2..], environment)?;
-    let [path] = &words[..] else { return Err("`-f` needs one file name".to_owned()) };
+    let [path] = &words[..] else { return Err(undecided("`-f` needs one file name")) };
     let stated = state.files.get(path).copied();
     if stated.is_none() && VOLATILE.iter().any(|folder| path.starts_with(folder)) {
-        return Err(format!(
+        return Err(undecided(format!(
             "{path} exists only while the system runs: state it with --assume file:{path} or no-file:{path}"
-        ));
+        )));
     }
     let holds = stated.unwrap_or_else(|| root.exists(path));
     Ok(Decision { holds, because: format!("{path} {}", if holds { "is there" } else { "is not there" }) })
 }
 
-fn compare(text: &str, environment: &Environment, numeric: bool) -> Result<Decision, String> {
+fn compare(text: &str, environment: &Environment, numeric: bool) -> Result<Decision, Question> {
     let words = split(text, 0, environment);
     if let [left, operator, right] = &words[..] {
         // `<` and `>` are operators here, not the shell's
@@ -108,14 +120,15 @@ fn compare(text: &str, environment: &Environment, numeric: bool) -> Result<Decis
         } else {
             holds(operator, left.cmp(right))
         };
-        let holds = holds.ok_or_else(|| format!("`{operator}` is none of == = != < <= > >="))?;
+        let holds =
+            holds.ok_or_else(|| undecided(format!("`{operator}` is not one of == = != < <= > >=")))?;
         return Ok(Decision { holds, because: format!("{left} {operator} {right} is {holds}") });
     }
     if numeric {
-        return Err("`-n` needs two numbers and an operator".to_owned());
+        return Err(undecided("`-n` needs two numbers and an operator"));
     }
     let words = known_words(text, environment)?;
-    let [word] = &words[..] else { return Err("a condition is one word, or WORD OPERATOR WORD".to_owned()) };
+    let [word] = &words[..] else { return Err(undecided("a condition is one word, or WORD OPERATOR WORD")) };
     let holds = !matches!(word.as_str(), "" | "0" | "false");
     Ok(Decision { holds, because: format!("`{word}` counts as {holds}") })
 }
@@ -140,19 +153,22 @@ fn number(word: &str) -> i64 {
     if word.starts_with('-') { -value } else { value }
 }
 
-fn known(word: &Word) -> Result<&str, String> {
-    word.unknown.clone().map_or(Ok(word.text.as_str()), Err)
+fn known(word: &Word) -> Result<&str, Question> {
+    word.unknown.clone().map_or(Ok(word.text.as_str()), |why| Err(undecided(why)))
 }
 
-fn known_words(text: &str, environment: &Environment) -> Result<Vec<String>, String> {
-    split(text, 0, environment).into_iter().map(|word| word.unknown.map_or(Ok(word.text), Err)).collect()
+fn known_words(text: &str, environment: &Environment) -> Result<Vec<String>, Question> {
+    split(text, 0, environment)
+        .into_iter()
+        .map(|word| word.unknown.map_or(Ok(word.text), |why| Err(undecided(why))))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(condition: &str, environment: &Environment, state: &State) -> Result<bool, String> {
+    fn check(condition: &str, environment: &Environment, state: &State) -> Result<bool, Question> {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("there"), "").unwrap();
         let root = Root::open(directory.path()).unwrap();

@@ -1,6 +1,7 @@
 //! One logical line to one directive: the syntax tree of modutils' configuration.
 
 use super::words::{Environment, Word, split};
+use crate::account::Kind;
 
 /// The six kinds of command lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,9 +93,11 @@ pub enum Directive {
     Setting { key: String, value: Word },
 }
 
-/// Why a line is no directive, with the byte offset in the logical line.
+/// Why a line is not a directive that counts, with the place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// Which kind of question it is.
+    pub kind: Kind,
     /// Byte offset in the logical line.
     pub offset: usize,
     /// A sentence.
@@ -116,7 +119,16 @@ const SETTINGS: [&str; 11] = [
     "usbmapfile",
 ];
 
+impl Problem {
+    fn unreadable(offset: usize, message: impl Into<String>) -> Problem {
+        Problem { kind: Kind::Unreadable, offset, message: message.into() }
+    }
+}
+
 /// Parses a logical line.
+///
+/// # Errors
+/// When it is not one of modutils' directives, or lacks a part.
 pub fn parse(line: &str, environment: &Environment) -> Result<Directive, Problem> {
     let mut cursor = Cursor { line, at: 0 };
     let (mut start, mut keyword) = cursor.word();
@@ -149,7 +161,7 @@ pub fn parse(line: &str, environment: &Environment) -> Result<Directive, Problem
         "else" => Ok(Directive::Else),
         "endif" => Ok(Directive::EndIf),
         "include" => one_value(cursor, "the name of a file", environment).map(Directive::Include),
-        _ => Err(Problem { offset: start, message: unknown(keyword) }),
+        _ => Err(Problem::unreadable(start, unknown(keyword))),
     }
 }
 
@@ -190,7 +202,7 @@ impl<'a> Cursor<'a> {
     fn needed(&mut self, what: &str) -> Result<&'a str, Problem> {
         match self.word() {
             (offset, "") => {
-                Err(Problem { offset, message: format!("{what} is missing at the end of the line") })
+                Err(Problem::unreadable(offset, format!("{what} is missing at the end of the line")))
             }
             (_, word) => Ok(word),
         }
@@ -212,7 +224,7 @@ fn alias(mut cursor: Cursor, environment: &Environment) -> Result<Directive, Pro
     let targets = cursor.words(environment);
     if targets.is_empty() {
         let message = format!("the alias {name} has no target");
-        return Err(Problem { offset: cursor.line.len(), message });
+        return Err(Problem::unreadable(cursor.line.len(), message));
     }
     Ok(Directive::Alias { name, targets })
 }
@@ -226,7 +238,7 @@ fn options(mut cursor: Cursor, add: bool, environment: &Environment) -> Result<D
     let words = cursor.words(environment);
     if words.is_empty() && !keep_loaded {
         let message = format!("no options are given for {name}");
-        return Err(Problem { offset: cursor.line.len(), message });
+        return Err(Problem::unreadable(cursor.line.len(), message));
     }
     Ok(Directive::Options { name, words, add, keep_loaded })
 }
@@ -241,7 +253,7 @@ fn list(
     let members = cursor.words(environment);
     if members.is_empty() {
         let message = format!("no modules are given for {} {name}", kind.keyword());
-        return Err(Problem { offset: cursor.line.len(), message });
+        return Err(Problem::unreadable(cursor.line.len(), message));
     }
     Ok(Directive::List { kind, name, members, add })
 }
@@ -250,10 +262,10 @@ fn command(kind: CommandKind, mut cursor: Cursor) -> Result<Directive, Problem> 
     let name = cursor.name()?;
     let (offset, text) = cursor.rest();
     if text.is_empty() {
-        return Err(Problem {
+        return Err(Problem::unreadable(
             offset,
-            message: format!("no command is given for {} {name}", kind.keyword()),
-        });
+            format!("no command is given for {} {name}", kind.keyword()),
+        ));
     }
     Ok(Directive::Command { kind, name, text: text.to_owned() })
 }
@@ -267,10 +279,7 @@ fn define(mut cursor: Cursor, environment: &Environment) -> Result<Directive, Pr
 fn one_value(cursor: Cursor, what: &str, environment: &Environment) -> Result<Word, Problem> {
     let mut words = cursor.words(environment);
     match words.len() {
-        0 => Err(Problem {
-            offset: cursor.line.len(),
-            message: format!("{what} is missing at the end of the line"),
-        }),
+        0 => Err(Problem::unreadable(cursor.line.len(), format!("{what} is missing at the end of the line"))),
         _ => Ok(words.swap_remove(0)),
     }
 }
@@ -298,7 +307,7 @@ fn setting(line: &str, start: usize, environment: &Environment) -> Option<Result
     };
     let Some(value) = after.trim_start().strip_prefix('=') else {
         let message = format!("`{key}` needs `=` and a value");
-        return Some(Err(Problem { offset: start + length, message }));
+        return Some(Err(Problem::unreadable(start + length, message)));
     };
     let value = joined(split(value, line.len() - value.len(), environment), line.len());
     Some(Ok(if key == "path" {

@@ -6,7 +6,9 @@ use super::condition::{State, evaluate};
 use super::directive::{Directive, Problem, parse};
 use super::lines::{Logical, logical_lines};
 use super::words::{Environment, Word};
-use crate::account::{Account, LineId};
+use crate::account::{Account, Kind, LineId};
+use crate::error::Result;
+use crate::old::input::enter;
 use crate::old::root::Root;
 
 /// `include` and `if` go this deep in late modutils 2.4.
@@ -88,7 +90,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one file and what it includes. `Ok(false)`: there is no such file.
-    pub fn file(&mut self, path: &str) -> Result<bool, String> {
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn file(&mut self, path: &str) -> Result<bool> {
         let Some(content) = self.root.read(path)? else { return Ok(false) };
         let name: Arc<str> = path.into();
         self.open_files.push(name.clone());
@@ -97,12 +102,16 @@ impl<'a> Reader<'a> {
         for logical in logical_lines(&text) {
             let line = enter(self.account, &name, &logical);
             if let Some(why) = &content.foreign {
-                self.account.needs_attention(line, format!("{name} cannot be trusted: {why}"));
+                self.account.needs_attention(
+                    line,
+                    Kind::Untrusted,
+                    format!("{name} cannot be trusted: {why}"),
+                );
             }
             self.line(line, &logical, &mut conditionals);
         }
         for open in conditionals {
-            self.account.needs_attention(open.line, "this `if` has no `endif`");
+            self.account.needs_attention(open.line, Kind::Unreadable, "this `if` has no `endif`");
         }
         self.open_files.pop();
         Ok(true)
@@ -110,7 +119,7 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self, line: LineId, logical: &Logical, conditionals: &mut Vec<Conditional>) {
         if let Some(defect) = &logical.defect {
-            return self.account.needs_attention(line, defect.clone());
+            return self.account.needs_attention(line, Kind::Unreadable, defect.clone());
         }
         if logical.text.trim().is_empty() {
             return self.account.dropped(line, "says nothing");
@@ -134,7 +143,11 @@ impl<'a> Reader<'a> {
             None | Some(Branch::Live) => self.live(line, logical, directive),
             Some(Branch::Dead(why)) => self.account.dropped(line, why.clone()),
             Some(Branch::Unknown(why)) => {
-                self.account.needs_attention(line, format!("whether it counts is not known: {why}"));
+                self.account.needs_attention(
+                    line,
+                    Kind::Condition,
+                    format!("whether it counts is not known: {why}"),
+                );
             }
         }
     }
@@ -146,7 +159,7 @@ impl<'a> Reader<'a> {
         if let Some((offset, message)) = unknown_value(&directive)
             && (self.undecided == Undecided::Evaluate || matches!(directive, Directive::Include(_)))
         {
-            return self.problem(line, logical, &Problem { offset, message });
+            return self.problem(line, logical, &Problem { kind: Kind::ShellValue, offset, message });
         }
         let text = logical.text.trim().to_owned();
         match directive {
@@ -170,66 +183,80 @@ impl<'a> Reader<'a> {
             }
             None => format!("{file}:{number}:{column}: {message}"),
         };
-        self.account.needs_attention(line, why);
+        self.account.needs_attention(line, problem.kind, why);
     }
 
     fn include(&mut self, line: LineId, path: &str) {
         if self.open_files.iter().any(|open| &**open == path) {
-            return self
-                .account
-                .needs_attention(line, format!("{path} includes itself: the loop is cut here"));
+            return self.account.needs_attention(
+                line,
+                Kind::Unreadable,
+                format!("{path} includes itself: the loop is cut here"),
+            );
         }
         if self.open_files.len() > DEEPEST {
-            return self
-                .account
-                .needs_attention(line, format!("includes go deeper than {DEEPEST} levels here"));
+            return self.account.needs_attention(
+                line,
+                Kind::Unreadable,
+                format!("includes go deeper than {DEEPEST} levels here"),
+            );
         }
         match self.file(path) {
             Ok(true) => {
                 self.account.dropped(line, format!("the lines of {path} are taken in, each in its place"))
             }
-            Ok(false) => self.account.needs_attention(line, format!("there is no {path} below the root")),
-            Err(error) => self.account.needs_attention(line, error),
+            Ok(false) => self.account.needs_attention(
+                line,
+                Kind::Unreadable,
+                format!("there is no {path} below the root"),
+            ),
+            Err(error) => self.account.needs_attention(line, Kind::Unreadable, error.to_string()),
         }
     }
 
     fn conditional(&mut self, line: LineId, directive: Directive, open: &mut Vec<Conditional>) {
-        match directive {
-            Directive::If(condition) if open.len() < DEEPEST => {
+        let depth = open.len();
+        match (directive, open.last_mut()) {
+            (Directive::If(condition), _) if depth < DEEPEST => {
                 let (taken, branch) = self.decide(line, &condition);
                 open.push(Conditional { line, taken, branch });
             }
-            Directive::If(_) => {
-                self.account.needs_attention(line, format!("`if` goes deeper than {DEEPEST} levels here"));
+            (Directive::If(_), _) => {
+                let why = format!("`if` goes deeper than {DEEPEST} levels here");
+                self.account.needs_attention(line, Kind::Unreadable, why);
             }
-            _ if open.is_empty() => self.account.needs_attention(line, "there is no `if` before this"),
-            Directive::ElseIf(condition) => {
-                let level = open.last_mut().expect("not empty");
-                match level.taken {
-                    Some(true) => self.not_taken(line, level),
-                    Some(false) => (level.taken, level.branch) = self.decide(line, &condition),
-                    None => self.undecided(line, level),
-                }
+            (_, None) => {
+                self.account.needs_attention(line, Kind::Unreadable, "there is no `if` before this");
             }
-            Directive::Else => {
-                let level = open.last_mut().expect("not empty");
-                match level.taken {
-                    Some(true) => self.not_taken(line, level),
-                    Some(false) => {
-                        (level.taken, level.branch) = (Some(true), Branch::Live);
-                        self.account.dropped(line, "modprobe.d has no `if`; this branch is taken");
-                    }
-                    None => self.undecided(line, level),
-                }
-            }
-            _ => {
-                let level = open.pop().expect("not empty");
+            (Directive::ElseIf(condition), Some(level)) => self.other_branch(line, level, Some(&condition)),
+            (Directive::Else, Some(level)) => self.other_branch(line, level, None),
+            (_, Some(level)) => {
                 match level.taken {
                     Some(_) => {
-                        self.account.dropped(line, "modprobe.d has no `if`; the branch taken is written")
+                        self.account.dropped(line, "modprobe.d has no `if`; the branch taken is written");
                     }
-                    None => self.account.needs_attention(line, "ends an `if` that is not decided"),
+                    None => self.account.needs_attention(
+                        line,
+                        Kind::Condition,
+                        "ends an `if` that is not decided",
+                    ),
                 }
+                open.pop();
+            }
+        }
+    }
+
+    /// `elseif` with its condition, `else` without one.
+    fn other_branch(&mut self, line: LineId, level: &mut Conditional, condition: Option<&str>) {
+        match (level.taken, condition) {
+            (Some(true), _) => self.not_taken(line, level),
+            (None, _) => self.undecided(line, level),
+            (Some(false), Some(condition)) => {
+                (level.taken, level.branch) = self.decide(line, condition);
+            }
+            (Some(false), None) => {
+                (level.taken, level.branch) = (Some(true), Branch::Live);
+                self.account.dropped(line, "modprobe.d has no `if`; this branch is taken");
             }
         }
     }
@@ -251,9 +278,9 @@ impl<'a> Reader<'a> {
                 };
                 (Some(decision.holds), branch)
             }
-            Err(why) => {
-                self.account.needs_attention(line, why.clone());
-                (None, Branch::Unknown(why))
+            Err(question) => {
+                self.account.ask(line, question.clone());
+                (None, Branch::Unknown(question.why))
             }
         }
     }
@@ -268,27 +295,12 @@ impl<'a> Reader<'a> {
     fn undecided(&mut self, line: LineId, level: &mut Conditional) {
         let number = self.account.line(level.line).number;
         level.branch = Branch::Unknown(format!("the `if` in line {number} is not decided"));
-        self.account.needs_attention(line, format!("the `if` in line {number} is not decided"));
+        self.account.needs_attention(
+            line,
+            Kind::Condition,
+            format!("the `if` in line {number} is not decided"),
+        );
     }
-}
-
-/// Enters the physical lines of a logical line; returns the first that says something.
-pub fn enter(account: &mut Account, file: &Arc<str>, logical: &Logical) -> LineId {
-    let mut first = None;
-    for physical in &logical.physical {
-        if first.is_some() && !physical.says_something() {
-            continue;
-        }
-        let id = account.add(file, physical.number, physical.text);
-        match first {
-            Some(first) => {
-                let why = format!("continues line {}", account.line(first).number);
-                account.shares(id, first, why);
-            }
-            None => first = Some(id),
-        }
-    }
-    first.expect("a logical line has at least one physical line")
 }
 
 /// The line with a marker under the column (from 1).

@@ -1,0 +1,87 @@
+//! Each name of the old configuration, then and now.
+
+use rayon::prelude::*;
+
+use super::expected::{Expected, Load, expected};
+use super::judge::{Judge, shown};
+use super::layout::lay_out;
+use super::modprobe::Modprobe;
+use super::verdict::{Report, Row, Verdict};
+use crate::error::{Error, Result};
+use crate::module_index::Kernel;
+use crate::new::modprobe_d::MODULES_LOAD;
+use crate::old::modules_conf::End;
+use crate::plan::{Plan, Target};
+
+/// Compares.
+///
+/// # Errors
+/// When the plan is not for kmod, there is no kernel to ask about, or modprobe cannot be run.
+pub fn verify(plan: &Plan) -> Result<Report> {
+    if plan.target == Target::Modutils {
+        return Err(Error::usage(
+            "verify asks kmod's modprobe, which does not read modules.conf: use it with --target kmod",
+        ));
+    }
+    let Some(kernel) = &plan.kernel else {
+        return Err(Error::usage(
+            "verify needs a kernel's module index: name it with --kernel-root DIR (and --kernel RELEASE)",
+        ));
+    };
+    let directory = tempfile::tempdir().map_err(|why| Error::write("a temporary folder", why))?;
+    lay_out(plan, directory.path())?;
+    let modprobe = Modprobe { kernel, configuration: directory.path() };
+    let judge = Judge::new(&modprobe)?;
+    let complaints = judge.complaints.clone();
+    let rows: Result<Vec<Vec<Row>>> =
+        plan.meaning.names.par_iter().map(|name| compare(plan, kernel, &judge, name)).collect();
+    let mut rows: Vec<Row> = rows?.into_iter().flatten().collect();
+    rows.extend(boot_rows(plan, &modprobe)?);
+    Ok(Report { rows, complaints })
+}
+
+fn compare(plan: &Plan, kernel: &Kernel, judge: &Judge, name: &str) -> Result<Vec<Row>> {
+    let resolved = plan.meaning.resolve(name);
+    let old = match &resolved.end {
+        End::Module(module) => module.clone(),
+        End::Off => "off".to_owned(),
+        End::List(_, list) => list.clone(),
+        End::Loop => "(a loop)".to_owned(),
+    };
+    let expected = expected(plan, kernel, name);
+    let forms = match (&expected, resolved.chain.is_empty()) {
+        // a module by its own name
+        (Expected::Module(Load { today, .. }), true) if kernel.has_module(name) => vec![today.clone()],
+        (Expected::Module(Load { today, .. }), true) => vec![today.clone(), name.to_owned()],
+        _ => plan.meaning.forms(name),
+    };
+    forms
+        .into_iter()
+        .map(|form| {
+            // a pattern of ours is asked for as a kernel would, with a number
+            let request = form.strip_suffix("-*").map_or(form.clone(), |stem| format!("{stem}-0"));
+            let (verdict, now, why) = judge.judge(&expected, &request)?;
+            Ok(Row { name: name.to_owned(), then: expected.then(&old), request, now, verdict, why })
+        })
+        .collect()
+}
+
+/// Names in modules-load.d must be loadable.
+fn boot_rows(plan: &Plan, modprobe: &Modprobe) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let file = plan.files.iter().find(|file| file.path == MODULES_LOAD);
+    for line in file.iter().flat_map(|file| &file.lines).filter(|line| !line.text.starts_with('#')) {
+        let steps = modprobe.steps(&line.text)?;
+        let verdict = if steps.is_empty() { Verdict::Different } else { Verdict::Same };
+        let why = if steps.is_empty() { "cannot be loaded".to_owned() } else { String::new() };
+        rows.push(Row {
+            name: line.text.clone(),
+            then: "loaded at boot".to_owned(),
+            request: line.text.clone(),
+            now: shown(&steps),
+            verdict,
+            why,
+        });
+    }
+    Ok(rows)
+}
