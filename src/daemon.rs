@@ -13,7 +13,6 @@ use crate::intake::source::Source;
 use crate::intake::user::intake_user;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
-use crate::order::ring::Position;
 use crate::queue::ownership;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
@@ -66,34 +65,35 @@ impl Options {
 /// A sentence that says what stood in the way of the start.
 pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
-    sys::close_on_exec().map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
+    sys::close_on_exec()
+        .map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     let pid_file = lock_state_dir(&options.state_dir)?;
     start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
-    let queue = ownership::open(options.key)?;
-    let served = with_memory(queue, options, &mut signals, ready);
-    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
+    let memory = Memory::open(options.key)?;
+    let served = with_memory(&memory, options, &mut signals, ready);
+    let removed = memory.remove();
     drop(pid_file);
     served.and(removed)
 }
 
-/// Serves by way of a ring, which goes with the queue.
 fn with_memory(
-    queue: Queue,
+    memory: &Memory,
     options: Options,
     signals: &mut Signals,
     ready: impl FnOnce(),
 ) -> Result<(), String> {
-    let (memory, position) = Memory::open(options.key, queue.id())?;
-    let served = serve(queue, (memory, position), options, signals, ready);
-    served.and(memory.remove())
+    let queue = ownership::open(options.key, memory.taken_over())?;
+    let served = serve(queue, *memory, options, signals, ready);
+    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
+    served.and(removed)
 }
 
 fn serve(
     queue: Queue,
-    (memory, position): (Memory, Position),
+    memory: Memory,
     options: Options,
     signals: &mut Signals,
     ready: impl FnOnce(),
@@ -105,7 +105,7 @@ fn serve(
     let settings = Settings::resolve(&options.config, &options.overrides);
     let sockets = Sockets::make(&options.state_dir)?;
     let plan = Plan { memory, sockets: sockets.short_path(), queue, only_type: options.only_type, user };
-    let source = Source::start(plan, settings.persist, position, journal.next_request())?;
+    let source = Source::start(plan, settings.persist, memory.position(queue.id()), journal.next_request())?;
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let ours = Store::open(&options.state_dir, Kernel::default());
     let (served, switches) = (options.select(), options.switches);

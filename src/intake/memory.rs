@@ -22,50 +22,55 @@ const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
 pub struct Memory {
     id: i32,
     words: &'static [AtomicU32],
+    taken_over: bool,
 }
 
 impl Memory {
-    /// Makes the ring of the queue `queue`, whose key is `key`, or takes over the one of a killed daemon;
-    /// with it, where that one stopped taking messages.
+    /// Makes the segment of `key`, or takes over the one of a killed daemon, which then proves that nobody
+    /// else serves this key.
     ///
     /// # Errors
     /// A sentence: the segment of this key is somebody else's, is in use, or cannot be made.
-    pub(crate) fn open(key: i32, queue: i32) -> Result<(Self, Position), String> {
+    pub(crate) fn open(key: i32) -> Result<Self, String> {
         match sys::make_segment(key, BYTES) {
-            Ok(id) => Self::fresh(id, queue),
-            Err(Errno::EEXIST) => Self::found(key, queue),
+            Ok(id) => Self::fresh(id),
+            Err(Errno::EEXIST) => Self::found(key),
             Err(errno) => Err(failed(key, "make", errno)),
         }
     }
 
-    fn fresh(id: i32, queue: i32) -> Result<(Self, Position), String> {
+    fn fresh(id: i32) -> Result<Self, String> {
         if let Err(errno) = sys::lock_segment(id) {
             info!("the memory for messages is not locked, and may be swapped out: {}", errno.desc());
         }
-        let memory = Self::attach(id)?;
-        memory.ring().reset(queue);
-        Ok((memory, Position::default()))
+        Self::attach(id)
     }
 
-    fn found(key: i32, queue: i32) -> Result<(Self, Position), String> {
+    fn found(key: i32) -> Result<Self, String> {
         let id = sys::find_segment(key).map_err(|errno| failed(key, "find", errno))?;
         let stat = sys::segment_stat(id).map_err(|errno| failed(key, "look at", errno))?;
         if !ours(&stat) {
-            return Self::replace(key, queue, id, &stat);
+            return Self::replace(key, id, &stat);
         }
         wait_until_alone(key, id)?;
-        let memory = Self::attach(id)?;
-        let resumed = memory.ring().resume(queue);
-        let position = resumed.unwrap_or_else(|| {
-            info!("the memory for messages of key {key:#x} belongs to another queue: begun anew");
-            memory.ring().reset(queue);
+        Self::attach(id).map(|memory| Memory { taken_over: true, ..memory })
+    }
+
+    /// Where a killed daemon stopped taking messages of this queue; else at the beginning of an empty ring.
+    pub(crate) fn position(&self, queue: i32) -> Position {
+        self.ring().resume(queue).unwrap_or_else(|| {
+            self.ring().reset(queue);
             Position::default()
-        });
-        Ok((memory, position))
+        })
+    }
+
+    /// Whether it was left by a daemon that is gone.
+    pub(crate) fn taken_over(&self) -> bool {
+        self.taken_over
     }
 
     /// Root makes its own segment in place of somebody else's.
-    fn replace(key: i32, queue: i32, id: i32, stat: &SegmentStat) -> Result<(Self, Position), String> {
+    fn replace(key: i32, id: i32, stat: &SegmentStat) -> Result<Self, String> {
         let whose = format!("the shared memory of key {key:#x} belongs to user {} ", stat.creator);
         if !Uid::effective().is_root() {
             return Err(format!(
@@ -75,7 +80,7 @@ impl Memory {
         warn!("{whose}or is not as we make it: removed, and made anew");
         sys::remove_segment(id).map_err(|errno| failed(key, "remove", errno))?;
         match sys::make_segment(key, BYTES) {
-            Ok(id) => Self::fresh(id, queue),
+            Ok(id) => Self::fresh(id),
             Err(errno) => Err(failed(key, "make", errno)),
         }
     }
@@ -90,7 +95,7 @@ impl Memory {
         if words.len() < WORDS {
             return Err("the memory for messages is smaller than it must be".to_owned());
         }
-        Ok(Memory { id, words })
+        Ok(Memory { id, words, taken_over: false })
     }
 
     /// Its id.

@@ -17,8 +17,9 @@ use rustix::process::{pidfd_open, pidfd_send_signal, waitid};
 use std::fmt::Display;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -26,6 +27,13 @@ use std::time::{Duration, Instant};
 
 /// How long an intake may take to lock itself in.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Signals that a process gets for what it does itself.
+const CRASHES: [i32; 6] =
+    [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGSYS];
+
+/// The exit status after a panic.
+const PANIC: i32 = 101;
 
 /// The longest name that a socket can have.
 const MAX_NAME: usize = 107;
@@ -51,6 +59,31 @@ pub(crate) struct IntakeProcess {
     watch: Option<JoinHandle<()>>,
 }
 
+/// How an intake ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// A clause.
+    pub(crate) why: String,
+    /// Whether that was its own doing: a panic, bad memory, a forbidden system call.
+    pub(crate) crashed: bool,
+}
+
+impl From<String> for End {
+    fn from(why: String) -> Self {
+        End { why, crashed: false }
+    }
+}
+
+impl From<ExitStatus> for End {
+    fn from(status: ExitStatus) -> Self {
+        let crashed = match status.signal() {
+            Some(signal) => CRASHES.contains(&signal),
+            None => status.code() == Some(PANIC),
+        };
+        End { why: status.to_string(), crashed }
+    }
+}
+
 /// What every thread may do with an intake.
 pub(crate) struct Hold {
     ring: Ring<'static>,
@@ -63,8 +96,8 @@ impl IntakeProcess {
     /// Starts an intake that begins at this place in the ring, and waits until it is about to read.
     ///
     /// # Errors
-    /// A sentence that says why it did not get ready.
-    pub(crate) fn start(plan: &Plan, persist: PersistNumbers, position: Position) -> Result<Self, String> {
+    /// Why it did not get ready.
+    pub(crate) fn start(plan: &Plan, persist: PersistNumbers, position: Position) -> Result<Self, End> {
         let ring = plan.memory.ring();
         ring.set_ready(false);
         let (pipe, log) = log_pipe().map_err(|error| failed("make a log for", &error))?;
@@ -84,8 +117,9 @@ impl IntakeProcess {
             Ok(()) => Ok(intake),
             Err(why) => {
                 intake.hold.kill();
-                let ended = intake.reap();
-                Err(format!("the intake did not get ready: {why} ({ended}); its own message is in the log"))
+                let End { why: ended, crashed } = intake.reap();
+                let why = format!("it did not get ready: {why} ({ended}); its own message is in the log");
+                Err(End { why, crashed })
             }
         }
     }
@@ -135,11 +169,11 @@ impl IntakeProcess {
     }
 
     /// Waits for its end and takes its exit status, which leaves its pid free for others.
-    pub(crate) fn reap(&mut self) -> String {
+    pub(crate) fn reap(&mut self) -> End {
         if self.watch.take().is_some_and(|watch| watch.join().is_err()) {
             warn!("the intake's log could not be read on");
         }
-        self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+        self.child.wait().map_or_else(|error| End::from(error.to_string()), End::from)
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Intakes in a row that may end at the same message, before it is set aside.
+/// Intakes in a row that may crash at the same message, before it is set aside.
 const TRIES: u32 = 3;
 
 /// The longest rest before the next of many intakes that passed nothing on.
@@ -44,6 +44,8 @@ pub(crate) struct Source {
     first: u64,
     /// Intakes in a row that passed nothing on.
     useless: u32,
+    /// Intakes in a row that crashed without having passed anything on.
+    crashes: u32,
 }
 
 impl Source {
@@ -58,9 +60,19 @@ impl Source {
         first: u64,
     ) -> Result<Self, String> {
         let reader = Reader::new(plan.memory.ring(), position);
-        let intake = IntakeProcess::start(&plan, persist, reader.hand_over())?;
+        let intake = IntakeProcess::start(&plan, persist, reader.hand_over())
+            .map_err(|end| format!("cannot start the intake: {}", end.why))?;
         let silence = Silence::new(Instant::now());
-        Ok(Source { plan, reader, intake, text: Box::new([0; CAPACITY]), silence, first, useless: 0 })
+        Ok(Source {
+            plan,
+            reader,
+            intake,
+            text: Box::new([0; CAPACITY]),
+            silence,
+            first,
+            useless: 0,
+            crashes: 0,
+        })
     }
 
     /// A hold on the running intake for other threads.
@@ -103,7 +115,7 @@ impl Source {
 
     /// The latest order is in the journal: the ring need not keep it.
     pub(crate) fn taken(&mut self) {
-        self.useless = 0;
+        (self.useless, self.crashes) = (0, 0);
         self.reader.free();
     }
 
@@ -115,7 +127,8 @@ impl Source {
         let mut ended = self.intake.reap();
         loop {
             self.useless += 1;
-            error!("the intake ended ({ended}): starting another");
+            self.crashes += u32::from(ended.crashed);
+            error!("the intake ended ({}): starting another", ended.why);
             if self.useless > USELESS {
                 return Err(format!(
                     "{USELESS} intakes in a row have ended without having passed anything on"
@@ -123,7 +136,8 @@ impl Source {
             }
             thread::sleep(rest(self.useless));
             let position = self.reader.hand_over();
-            if self.useless.is_multiple_of(TRIES) {
+            if self.crashes >= TRIES {
+                self.crashes = 0;
                 self.set_aside(position);
             }
             match IntakeProcess::start(&self.plan, persist, position) {
@@ -132,7 +146,7 @@ impl Source {
                     self.silence = Silence::new(Instant::now());
                     return Ok(());
                 }
-                Err(why) => ended = why,
+                Err(end) => ended = end,
             }
         }
     }
@@ -141,7 +155,7 @@ impl Source {
         if let Some((mtype, text)) = self.reader.set_aside(position) {
             let start = text[..text.len().min(64)].escape_ascii();
             error!(
-                "set a message of type {mtype} aside at which {TRIES} intakes have ended; of its {} bytes \
+                "set a message of type {mtype} aside at which {TRIES} intakes have crashed; of its {} bytes \
                  the first are '{start}'",
                 text.len()
             );

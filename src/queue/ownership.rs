@@ -18,9 +18,12 @@ const CAPACITY: u64 = 1 << 20;
 ///
 /// # Errors
 /// A sentence: the key is served already, or the system refuses.
-pub fn open(key: i32) -> Result<Queue, String> {
+pub fn open(key: i32, alone: bool) -> Result<Queue, String> {
     match Queue::create(key, 0o600) {
         Ok(queue) => Ok(queue),
+        Err(Errno::EEXIST) if alone => Queue::open(key)
+            .inspect(|_| info!("taking over the queue of key {key:#x} from a daemon that is gone"))
+            .map_err(|errno| format!("cannot open the message queue of key {key:#x}: {}", errno.desc())),
         Err(Errno::EEXIST) => adopt(key),
         Err(errno) => Err(format!("cannot make the message queue of key {key:#x}: {}", errno.desc())),
     }

@@ -78,6 +78,22 @@ impl Daemon {
         self.process = launch(&self.dir, self.key, &args);
     }
 
+    /// With this configuration, whose helper is the recorder; [`Daemon::again`] starts it anew.
+    pub fn prepare(config: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let recorder = recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
+        fs::write(dir.path().join("kerneld.toml"), format!("modprobe = {recorder:?}\n{config}")).unwrap();
+        let config = format!("--config={}", dir.path().join("kerneld.toml").display());
+        Self::start_in(dir, fresh_key(), &[&config])
+    }
+
+    /// Starts one that was made by [`Daemon::prepare`] in place of one that was killed.
+    pub fn again(&mut self) {
+        fs::rename(self.dir.path().join("log"), self.dir.path().join("log.old")).unwrap();
+        let config = format!("--config={}", self.dir.path().join("kerneld.toml").display());
+        self.process = launch(&self.dir, self.key, &[&config]);
+    }
+
     pub fn client(&self, layout: Layout) -> Client {
         Client::open(self.key, layout).unwrap()
     }
@@ -126,7 +142,12 @@ impl Daemon {
 
     /// The intake's pid: the daemon's only child that is not a recorder.
     pub fn intake(&self) -> i32 {
-        children(self.process.id()).into_iter().find(|pid| comm(*pid) == "kerneld-intake").expect("an intake")
+        self.find_intake().expect("an intake")
+    }
+
+    /// The same, while there is one.
+    pub fn find_intake(&self) -> Option<i32> {
+        children(self.process.id()).into_iter().find(|pid| comm(*pid) == "kerneld-intake")
     }
 
     pub fn end(&mut self) -> ExitStatus {

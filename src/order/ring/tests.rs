@@ -100,6 +100,16 @@ fn a_message_that_its_reader_did_not_pass_on_is_found_with_its_length() {
 }
 
 #[test]
+fn nothing_is_left_behind_in_a_full_ring() {
+    let words = memory();
+    let (mut writer, reader) = start(empty(&words));
+    (0..SLOTS).for_each(|_| pass(&mut writer, 2, b"x"));
+    let next = Writer::new(Ring::new(&words), reader.hand_over());
+    assert_eq!(next.left_behind(&mut [0; CAPACITY]), None);
+    assert_eq!(start(Ring::new(&words)).1.position, reader.position);
+}
+
+#[test]
 fn a_full_ring_has_no_vacancy_until_a_slot_is_freed() {
     let words = memory();
     let (mut writer, mut reader) = start(empty(&words));

@@ -38,6 +38,9 @@ impl<'a> Writer<'a> {
     /// Copies the message that a killed intake received but did not pass on, if there is one: its type, and
     /// how many bytes differ from the fill.
     pub(crate) fn left_behind(&self, text: &mut [u8; CAPACITY]) -> Option<(i64, usize)> {
+        if self.slot().turn() != self.position.free() {
+            return None;
+        }
         let mtype = self.read(text);
         (mtype != 0).then(|| (mtype, unfilled(text)))
     }
