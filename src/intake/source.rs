@@ -167,7 +167,8 @@ impl Source {
         let hold = Arc::clone(self.intake.hold());
         self.reader.wait(Some(self.silence.left(Instant::now())), || hold.ended());
         let now = Instant::now();
-        let waiting = || self.plan.queue.stat().is_ok_and(|stat| stat.messages > 0);
+        let queued = || self.plan.queue.stat().is_ok_and(|stat| stat.messages > 0);
+        let waiting = || self.reader.is_half_done() || queued();
         match self.silence.step(now, |question| hold.has_emptied(question), waiting) {
             Step::Nothing => {}
             Step::Ask => self.silence.asked(hold.ask(), now),

@@ -1,5 +1,6 @@
 //! SIGKILL at any instant: nothing that was sent is lost, and nothing is taken twice.
 
+use crate::ring::in_msgrcv;
 use crate::support::{Daemon, PATIENCE, comm, wait_for};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::ReplyTo;
@@ -129,12 +130,6 @@ fn a_message_that_meets_the_end_of_a_waiting_intake_is_not_lost() {
         });
     }
     everything_was_taken_once(&daemon, rounds);
-}
-
-/// Whether a process sleeps in `msgrcv`.
-fn in_msgrcv(pid: i32) -> bool {
-    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    call.split(' ').next() == Some(&libc::SYS_msgrcv.to_string())
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct Captured<'a> {
 
 impl<'a> Captured<'a> {
     pub fn new(daemon: &'a Daemon) -> Self {
-        wait_for("an intake", || daemon.find_intake().is_some());
+        wait_for("an intake that reads", || daemon.find_intake().is_some_and(in_msgrcv));
         let intake = Pid::from_raw(daemon.intake());
         kill(intake, Signal::SIGSTOP).unwrap();
         let words = attach(daemon.key);
@@ -93,6 +93,12 @@ impl Drop for Captured<'_> {
             let _ = kill(self.intake, Signal::SIGKILL);
         }
     }
+}
+
+/// Whether a process sleeps in `msgrcv`.
+pub fn in_msgrcv(pid: i32) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    call.split(' ').next() == Some(&libc::SYS_msgrcv.to_string())
 }
 
 fn attach(key: i32) -> &'static [AtomicU32] {

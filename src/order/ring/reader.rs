@@ -103,6 +103,12 @@ impl<'a> Reader<'a> {
         Ok(Some(Taken { mtype: slot.mtype(), mtext, request: slot.request() }))
     }
 
+    /// Whether the kernel has put a message into the next slot that the intake has not passed on yet.
+    pub(crate) fn is_half_done(&self) -> bool {
+        let slot = self.slot();
+        slot.turn() == self.position.free() && slot.mtype() != 0
+    }
+
     /// Writes beside the message what number the journal is about to give it.
     pub(crate) fn note(&self, request: u64) {
         self.slot().set_request(request);
