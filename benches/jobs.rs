@@ -1,9 +1,7 @@
 //! What it costs to note who waits for what: `cargo bench --bench jobs`.
 
 use divan::{Bencher, black_box};
-use kerneld::executor::jobs::{AT_ONCE, BUSY_LIMIT, Jobs, Submitted, Waiter};
-use kerneld::order::name::ModuleName;
-use kerneld::order::task::Task;
+use kerneld::inside::{AT_ONCE, BUSY_LIMIT, Jobs, ModuleName, Submitted, Task, Waiter};
 use kerneld_protocol::request::ReplyTo;
 use kerneld_protocol::wire::Layout;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! What it costs to decide whether a request may run: `cargo bench --bench policy`.
 
 use divan::{Bencher, black_box};
-use kerneld::order::judge::{PersistNumbers, judge};
+use kerneld::inside::{PersistNumbers, judge};
 use kerneld_protocol::request::Request;
 use kerneld_protocol::wire::{Layout, Message};
 

@@ -8,13 +8,13 @@ use crate::executor::settings::Overrides;
 use crate::executor::status::Switches;
 use crate::intake::reader;
 use crate::modules::store;
+use crate::readiness::Readiness;
+use crate::sys;
 use clap::{Args, Parser, Subcommand};
 use kerneld_protocol::defaults::{default_state_dir, parse_key};
 use kerneld_protocol::queue::DEFAULT_KEY;
 use nix::unistd::setsid;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -60,6 +60,9 @@ struct Start {
     /// Configuration [default: /etc/kerneld.toml if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Write a line to this open descriptor once requests are served, and close it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    ready_fd: Option<i32>,
     /// kerneld's words: debug, keep, delay=SECONDS, type=N
     #[arg(value_name = "WORD")]
     words: Vec<String>,
@@ -119,21 +122,22 @@ fn autoclean(args: AutocleanArgs) -> Result<(), String> {
 }
 
 fn serve(start: Start) -> Result<(), String> {
-    let mut parent = None;
+    let mut readiness = Readiness::default();
+    if let Some(number) = start.ready_fd {
+        let descriptor = sys::inherited(number);
+        readiness.by(descriptor.map_err(|error| format!("--ready-fd {number}: {error}"))?);
+    }
     if start.in_background {
         setsid().map_err(|errno| format!("cannot leave the terminal's session: {}", errno.desc()))?;
         // Of our own, for standard output is /dev/null by the time that we serve.
-        let pipe = std::io::stdout().as_fd().try_clone_to_owned();
-        parent = Some(File::from(pipe.map_err(|error| format!("cannot keep the parent's pipe: {error}"))?));
+        let parent = sys::inherited(1);
+        readiness.by(parent.map_err(|error| format!("cannot keep the parent's pipe: {error}"))?);
     }
-    daemon::run(options(start)?, move || {
-        // The parent waits for a line; if it is gone, nobody needs one.
-        let _ = parent.take().map(|mut pipe| writeln!(pipe, "ready"));
-    })
+    daemon::run(options(start)?, readiness)
 }
 
 fn options(start: Start) -> Result<Options, String> {
-    let config = config::load(start.config.as_deref())?;
+    let config = config::load(start.config.as_deref()).map_err(|error| error.to_string())?;
     let (switches, only_type) = Switches::from_words(&start.words);
     Ok(Options {
         key: start.key,

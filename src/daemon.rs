@@ -2,18 +2,30 @@
 #![forbid(unsafe_code)]
 
 use crate::config::{self, Config};
+use crate::executor::Executor;
+use crate::executor::clock::Clock;
+use crate::executor::life::Life;
+use crate::executor::persist::PersistQueue;
 use crate::executor::settings::{Overrides, Settings};
-use crate::executor::status::Switches;
-use crate::executor::{Executor, Parts};
+use crate::executor::status::{StatusDesk, Switches};
+use crate::executor::work::Work;
 use crate::helper::cpus::Cpus;
+use crate::helper::ends::Ends;
+use crate::helper::running::Helpers;
 use crate::intake::memory::Memory;
-use crate::intake::process::Plan;
+use crate::intake::process::{Changing, Plan};
 use crate::intake::sockets::Sockets;
 use crate::intake::source::Source;
 use crate::intake::user::intake_user;
+use crate::modules::care::ModuleCare;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
+use crate::order::judge::PersistNumbers;
+use crate::queue::answers::Answers;
+use crate::queue::foreign::StaleMessages;
+use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
+use crate::readiness::Readiness;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
@@ -26,30 +38,31 @@ use std::fs::{DirBuilder, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
 /// How long helpers that run at the end may still take.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Everything that the command line and the configuration say.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The queue's key.
-    pub key: i32,
+    pub(crate) key: i32,
     /// Where pid file and state are kept.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// Log to standard error and stay.
-    pub foreground: bool,
+    pub(crate) foreground: bool,
     /// Which types to serve: kerneld's `type=N`, else 1 to 255.
-    pub only_type: Option<i64>,
+    pub(crate) only_type: Option<i64>,
     /// What the command line says of helpers.
-    pub overrides: Overrides,
+    pub(crate) overrides: Overrides,
     /// `delay`, `keep`, `debug` at start.
-    pub switches: Switches,
+    pub(crate) switches: Switches,
     /// The file, and where it was read from if `--config` named it.
-    pub config: Config,
+    pub(crate) config: Config,
     /// `--config`.
-    pub config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 impl Options {
@@ -59,11 +72,11 @@ impl Options {
     }
 }
 
-/// Runs the daemon until SIGTERM or SIGINT. `ready` is called once requests are served.
+/// Runs the daemon until SIGTERM or SIGINT. `readiness` is told once requests are served.
 ///
 /// # Errors
 /// A sentence that says what stood in the way of the start.
-pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
+pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
     sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
     sys::close_on_exec()
         .map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
@@ -73,20 +86,20 @@ pub fn run(options: Options, ready: impl FnOnce()) -> Result<(), String> {
     start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
     let memory = Memory::open(options.key)?;
-    let served = with_memory(&memory, options, &mut signals, ready);
+    let served = with_memory(memory, options, &mut signals, readiness);
     let removed = memory.remove();
     drop(pid_file);
     served.and(removed)
 }
 
 fn with_memory(
-    memory: &Memory,
+    memory: Memory,
     options: Options,
     signals: &mut Signals,
-    ready: impl FnOnce(),
+    readiness: Readiness,
 ) -> Result<(), String> {
     let queue = ownership::open(options.key, memory.taken_over())?;
-    let served = serve(queue, *memory, options, signals, ready);
+    let served = serve(queue, memory, options, signals, readiness);
     let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
     served.and(removed)
 }
@@ -96,49 +109,82 @@ fn serve(
     memory: Memory,
     options: Options,
     signals: &mut Signals,
-    ready: impl FnOnce(),
+    readiness: Readiness,
 ) -> Result<(), String> {
     let user = intake_user(&options.config)?;
     ownership::give_access(queue, &options.config.queue, user)?;
     let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue, &options)?;
-    let settings = Settings::resolve(&options.config, &options.overrides);
     let sockets = Sockets::make(&options.state_dir)?;
-    let plan = Plan { memory, sockets: sockets.short_path(), queue, only_type: options.only_type, user };
-    let source = Source::start(plan, settings.persist, memory.position(queue.id()), journal.next_request())?;
+    let changing = Changing { persist: persist_numbers(&options.config), user };
+    let plan = Plan {
+        memory,
+        sockets: sockets.short_path(),
+        queue,
+        only_type: options.only_type,
+        changing: Arc::new(RwLock::new(changing)),
+    };
+    let source = Source::start(plan, memory.position(queue.id()), journal.next_request())?;
+    let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
-    let ours = Store::open(&options.state_dir, Kernel::default());
-    let (served, switches) = (options.select(), options.switches);
-    let executor = Executor::start(Parts { queue, served, cpus, switches, journal, ours }, settings, source)?;
-    executor.recover(recovered);
+    let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
+    let foreign = StaleMessages::new(queue, options.select(), Instant::now());
+    let executor = Executor::start(Arc::clone(&life), foreign, source)?;
+    life.take_up_again(&recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
-    ready();
-    wait_for_end(signals, || reread(&options, queue, user, &executor));
+    readiness.tell();
+    wait_for_end(signals, || reread(&options, queue, &life, &executor));
     executor.stop(GRACE);
-    Ok(())
+    executor.failure().map_or(Ok(()), Err)
+}
+
+/// The life of requests under these settings.
+fn life(
+    queue: Queue,
+    options: &Options,
+    settings: Settings,
+    cpus: Cpus,
+    journal: Journal,
+) -> Result<Life, String> {
+    let (helpers, interval) = (Arc::new(Helpers::new(cpus)), options.switches.sweep_interval());
+    let store = Store::open(&options.state_dir, Kernel::default());
+    Ok(Life {
+        queue,
+        served: options.select(),
+        status: StatusDesk::new(options.switches),
+        work: Work::new(settings.at_once, settings.busy_limit),
+        settings: RwLock::new(Arc::new(settings)),
+        answers: Answers::new(Outbox::new(queue), journal),
+        persist: PersistQueue::default(),
+        care: Arc::new(ModuleCare::new(store, Arc::clone(&helpers), interval)),
+        helpers,
+        ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
+        clock: Clock::default(),
+    })
 }
 
 /// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
 /// one in force.
-fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, executor: &Executor) {
-    let reread = config::load(options.config_file.as_deref()).and_then(|config| {
-        ownership::give_access(queue, &config.queue, user)?;
-        warn_of_what_waits(&options.config, &config);
-        executor.set_settings(Settings::resolve(&config, &options.overrides));
-        Ok(())
-    });
+fn reread(options: &Options, queue: Queue, life: &Life, executor: &Executor) {
+    let reread =
+        config::load(options.config_file.as_deref()).map_err(|error| error.to_string()).and_then(|config| {
+            let user = intake_user(&config)?;
+            ownership::give_access(queue, &config.queue, user)?;
+            if options.config.journal != config.journal {
+                warn!("SIGHUP: [journal] takes effect at the next start");
+            }
+            executor.change_intake(Changing { persist: persist_numbers(&config), user });
+            life.set_settings(Settings::resolve(&config, &options.overrides));
+            Ok(())
+        });
     match reread {
         Ok(()) => info!("SIGHUP: the configuration is read again"),
         Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),
     }
 }
 
-/// What a running intake and an open journal cannot change.
-fn warn_of_what_waits(old: &Config, new: &Config) {
-    let fixed = |config: &Config| (config.intake.clone(), config.journal.clone());
-    if fixed(old) != fixed(new) {
-        warn!("SIGHUP: [intake] and [journal] take effect at the next start");
-    }
+fn persist_numbers(config: &Config) -> PersistNumbers {
+    PersistNumbers { get: config.persist.get_number.into(), set: config.persist.set_number.into() }
 }
 
 /// The journal, and the requests that a daemon before us left unanswered on this same queue.

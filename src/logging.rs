@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// When none of these can be opened.
-pub fn open(foreground: bool, state_dir: &Path) -> io::Result<(File, bool)> {
+pub(crate) fn open(foreground: bool, state_dir: &Path) -> io::Result<(File, bool)> {
     if foreground {
         return Ok((File::from(io::stderr().as_fd().try_clone_to_owned()?), false));
     }
@@ -30,7 +30,7 @@ pub fn open(foreground: bool, state_dir: &Path) -> io::Result<(File, bool)> {
 
 /// Sends log lines to `log`, one write each. If it is /dev/kmsg, they carry the kernel's `<N>`
 /// priorities, and no more are sent than the kernel takes. Panics go there too.
-pub fn start(log: File, kernel: bool) {
+pub(crate) fn start(log: File, kernel: bool) {
     let target: Box<dyn Write + Send> =
         if kernel { Box::new(Limited::new(log, Quota::of_this_kernel())) } else { Box::new(log) };
     Builder::new()
@@ -48,7 +48,7 @@ pub fn start(log: File, kernel: bool) {
 }
 
 /// Sends log lines to standard error, which the executor has pointed at its own log.
-pub fn start_on_stderr() {
+pub(crate) fn start_on_stderr() {
     let kernel = std::fs::read_link("/proc/self/fd/2").is_ok_and(|target| target == Path::new("/dev/kmsg"));
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(log) => start(File::from(log), kernel),

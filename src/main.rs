@@ -1,13 +1,12 @@
 //! `kerneld`: takes kerneld's SysV messages and runs modprobe directly, the way kmod does.
 #![forbid(unsafe_code)]
 
-use kerneld::cli;
-use kerneld::demo::recorder;
+use kerneld_recorder as recorder;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match recorder::asked_for() {
         Some(dir) => ExitCode::from(recorder::run(&dir)),
-        None => cli::main(),
+        None => kerneld::main(),
     }
 }

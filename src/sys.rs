@@ -16,10 +16,21 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.11, which has no `CLOSE_RANGE_CLOEXEC`.
-pub fn close_on_exec() -> Result<(), Errno> {
+pub(crate) fn close_on_exec() -> Result<(), Errno> {
     // SAFETY: only sets a flag on descriptors; none is closed, whoever owns it.
     let done = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
     Errno::result(done).map(drop)
+}
+
+/// A descriptor of our own for what the inherited descriptor `number` leads to; that one stays open.
+///
+/// # Errors
+/// `EBADF` when no such descriptor is open.
+pub(crate) fn inherited(number: c_int) -> io::Result<File> {
+    // SAFETY: makes a new descriptor, whoever owns the old one.
+    let copy = Errno::result(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { File::from_raw_fd(copy) })
 }
 
 /// Unblocks every signal, and puts those that whoever started us ignores back to their default, so
@@ -28,7 +39,7 @@ pub fn close_on_exec() -> Result<(), Errno> {
 ///
 /// # Errors
 /// Whatever sigprocmask says; it has no reason to.
-pub fn default_signals() -> Result<(), Errno> {
+pub(crate) fn default_signals() -> Result<(), Errno> {
     for number in (1..=libc::SIGRTMAX()).filter(|number| *number != libc::SIGPIPE) {
         // SAFETY: SIG_DFL runs no code of ours. SIGKILL, SIGSTOP, 32 and 33 are refused, which is fine.
         unsafe { libc::signal(number, libc::SIG_DFL) };
@@ -40,7 +51,7 @@ pub fn default_signals() -> Result<(), Errno> {
 ///
 /// # Errors
 /// When /dev/null cannot be opened.
-pub fn detach_standard_streams() -> io::Result<()> {
+pub(crate) fn detach_standard_streams() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     nix::unistd::dup2_stdin(&null)?;
     nix::unistd::dup2_stdout(&null)?;
@@ -50,14 +61,14 @@ pub fn detach_standard_streams() -> io::Result<()> {
 
 /// Signals that this process has handlers for or ignores (the standard library ignores SIGPIPE): a
 /// helper starts with their defaults. [`default_signals`] has seen to all others.
-pub const NOT_DEFAULT: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE];
+pub(crate) const NOT_DEFAULT: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE];
 
 /// Words of 16 bytes, as the stack has to be aligned. No page guards its end: the child makes a few calls
 /// that need hundreds of bytes.
 const STACK: usize = 1024;
 
 /// What a child reads until its execve, and the stack that it runs on. It shares our memory that long.
-pub struct Image {
+pub(crate) struct Image {
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     /// Where it may run; `None` to leave that as it is.
@@ -72,7 +83,7 @@ pub struct Image {
 impl Image {
     /// What to execute: argv, whose first word is the program too, and the environment. `None` if a word
     /// holds a NUL.
-    pub fn new(
+    pub(crate) fn new(
         argv: impl Iterator<Item = Vec<u8>>,
         envp: impl Iterator<Item = Vec<u8>>,
         cpus: Option<CpuSet>,
@@ -91,7 +102,7 @@ impl Image {
     }
 
     /// The errno with which the child's execve failed, once the child has ended.
-    pub fn failure(&self) -> Option<i32> {
+    pub(crate) fn failure(&self) -> Option<i32> {
         Some(self.failure.load(Ordering::Acquire)).filter(|errno| *errno != 0)
     }
 }
@@ -114,7 +125,7 @@ unsafe impl Sync for Image {}
 ///
 /// # Errors
 /// When no process can be made. An execve that fails is told by [`Image::failure`].
-pub fn clone_and_execute(mut image: Image) -> Result<(u32, OwnedFd, Arc<Image>), Errno> {
+pub(crate) fn clone_and_execute(mut image: Image) -> Result<(u32, OwnedFd, Arc<Image>), Errno> {
     let top = image.stack.as_mut_ptr().wrapping_add(STACK);
     let image = Arc::new(image);
     let mut pidfd: c_int = -1;

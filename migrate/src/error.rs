@@ -68,41 +68,36 @@ impl fmt::Display for Error {
             Error::Missing { path } => write!(f, "there is no {path} below the root"),
             Error::Untrusted { path, why } => write!(f, "{path} cannot be trusted: {why}"),
             Error::Damaged { path, why } => write!(f, "{path} is damaged: {why}"),
-            Error::Changed { path } => {
-                write!(f, "{path} was changed since it was written: save it, then use `undo --force`")
-            }
-            Error::NotRegular { path } => {
-                write!(f, "{path} is not a regular file (perhaps a link): nothing is written through it")
-            }
-            Error::Busy { root } => {
-                write!(
-                    f,
-                    "another kerneld-migrate is at work on {}; try again when it has ended",
-                    root.display()
-                )
-            }
+            Error::Changed { path } => write!(f, "{path} {CHANGED}"),
+            Error::NotRegular { path } => write!(f, "{path} {NOT_REGULAR}"),
+            Error::Busy { root } => write!(f, "{BUSY} ({})", root.display()),
             Error::NoIndex { release, root } => no_index(f, release.as_deref(), root),
-            Error::SeveralIndexes { root, releases } => write!(
-                f,
-                "there are several kernels below {}: choose one with --kernel ({})",
-                root.display(),
-                releases.join(", ")
-            ),
-            Error::Open { places } => write!(
-                f,
-                "{} line(s) need a person, and nothing was written: {}\nSee `plan` for the reasons; \
-                 --accept FILE:LINE goes on without a line.",
-                places.len(),
-                places.join(" ")
-            ),
+            Error::SeveralIndexes { root, releases } => several(f, root, releases),
+            Error::Open { places } => open(f, places),
             Error::NoSuchLine { place } => write!(f, "--accept {place}: no such line was read"),
             Error::Usage { message } => f.write_str(message),
-            Error::Modprobe { why } => {
-                write!(f, "modprobe cannot be run: {why} (it is in the package kmod)")
-            }
+            Error::Modprobe { why } => write!(f, "modprobe cannot be run: {why} (it is in the package kmod)"),
             Error::Print { why } => write!(f, "printing failed: {why}"),
         }
     }
+}
+
+const CHANGED: &str = "was changed since it was written: save it, then use `undo --force`";
+const NOT_REGULAR: &str = "is not a regular file (perhaps a link): nothing is written through it";
+const BUSY: &str = "another kerneld-migrate is at work on this root; try again when it has ended";
+
+fn several(f: &mut fmt::Formatter, root: &Path, releases: &[String]) -> fmt::Result {
+    let (root, releases) = (root.display(), releases.join(", "));
+    write!(f, "there are several kernels below {root}: choose one with --kernel ({releases})")
+}
+
+fn open(f: &mut fmt::Formatter, places: &[String]) -> fmt::Result {
+    let (count, places) = (places.len(), places.join(" "));
+    write!(
+        f,
+        "{count} line(s) need a person, and nothing was written: {places}\n\
+         See `plan` for the reasons; --accept FILE:LINE goes on without a line."
+    )
 }
 
 fn no_index(f: &mut fmt::Formatter, release: Option<&str>, root: &Path) -> fmt::Result {

@@ -8,13 +8,16 @@
 
 pub mod account;
 pub mod apply;
-pub mod cli;
+mod cli;
 pub mod error;
-pub mod legacy_names;
+mod legacy_names;
 pub mod module_index;
 pub mod names;
 pub mod new;
 pub mod old;
 pub mod plan;
 pub mod report;
+pub mod root;
 pub mod verify;
+
+pub use cli::run;

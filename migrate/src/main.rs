@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    kerneld_migrate::cli::run()
+    kerneld_migrate::run()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kerneld_kmod::{module_of_file, underscored};
 
 use crate::error::{Error, Result};
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// One kernel release, by its module index.
 #[derive(Debug)]

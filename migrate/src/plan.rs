@@ -12,8 +12,8 @@ use crate::old::discover::{Found, discover};
 use crate::old::modules_conf::Meaning;
 use crate::old::modules_conf::condition::State;
 use crate::old::modules_conf::reader::{Reader, Statement, Undecided};
-use crate::old::root::Root;
 use crate::old::snippets;
+use crate::root::Root;
 
 /// Which kernels the result is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

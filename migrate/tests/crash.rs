@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kerneld_migrate::apply::{Outcome, undo};
-use kerneld_migrate::old::root::Root;
 use kerneld_migrate::plan::{Plan, Request, Target};
+use kerneld_migrate::root::Root;
 use support::{copy_of, snapshot};
 
 fn plan(root: &Path, target: Target) -> Plan {

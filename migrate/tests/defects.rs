@@ -110,18 +110,18 @@ const ROWS: &[Row] = &[
     ),
     row(
         13,
-        "probeall scsi_hostadapter aic7xxx ncr53c8xx\nadd probeall scsi_hostadapter advansys",
+        "probeall adapters aic7xxx ncr53c8xx\nadd probeall adapters advansys",
         &[
-            "install scsi_hostadapter r=1; for m in aic7xxx sym53c8xx advansys; do /sbin/modprobe $m && r=0; done; exit $r",
+            "install adapters r=1; for m in aic7xxx sym53c8xx advansys; do /sbin/modprobe $m && r=0; done; exit $r",
         ],
         &[],
         &[],
     ),
     row(
         14,
-        "probeall usb-controller off usb-uhci\nprobe x null",
+        "probeall usb off usb-uhci\nprobe x null",
         &[
-            "install usb-controller r=0; for m in uhci-hcd; do /sbin/modprobe $m && r=0; done; exit $r",
+            "install usb r=0; for m in uhci-hcd; do /sbin/modprobe $m && r=0; done; exit $r",
             "install x /bin/true",
         ],
         &["modprobe off", "modprobe null"],

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kerneld_migrate::account::Fate;
 use kerneld_migrate::apply::{Outcome, check_accepted, undo};
-use kerneld_migrate::old::root::Root;
+use kerneld_migrate::root::Root;
 use kerneld_migrate::verify::{Verdict, verify};
 use support::{copy_of, fixtures, live_lines, open_places, plan, real_kernel, snapshot};
 

@@ -104,6 +104,43 @@ fn writing_does_not_follow_links() {
     assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
 }
 
+/// Anybody may open a root directory and hold a lock on it, so that is not what `apply` waits for.
+#[test]
+fn a_lock_that_someone_else_holds_on_the_root_does_not_stop_us() {
+    use nix::fcntl::{Flock, FlockArg};
+    let root = root_with("alias eth0 tulip\n");
+    let theirs = std::fs::File::open(root.path()).unwrap();
+    let _held = Flock::lock(theirs, FlockArg::LockExclusiveNonblock).unwrap();
+    let planned = plan(root.path(), None);
+    assert!(planned.apply(&mut |_| {}).is_ok());
+    let opened = kerneld_migrate::apply::open_old_system(root.path()).unwrap();
+    assert!(kerneld_migrate::apply::undo(&opened, false, &mut |_| {}).is_ok());
+}
+
+/// A link that someone planted in or in place of the output directory leads nowhere.
+#[test]
+fn output_does_not_go_through_planted_links() {
+    let outside = tempfile::tempdir().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let root = root_with("alias eth0 tulip\n");
+    let output = |to: &Path| {
+        run(
+            place.path(),
+            &["apply", "--root", root.path().to_str().unwrap(), "--output", to.to_str().unwrap()],
+        )
+    };
+    let planted = place.path().join("planted");
+    symlink(outside.path(), &planted).unwrap();
+    let refused = output(&planted);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("symbolic link"));
+    let honest = place.path().join("honest");
+    std::fs::create_dir(&honest).unwrap();
+    symlink(outside.path(), honest.join("etc")).unwrap();
+    output(&honest);
+    assert!(std::fs::read_dir(outside.path()).unwrap().next().is_none());
+}
+
 #[test]
 fn files_that_others_may_write_need_a_person() {
     let root = root_with("alias eth0 tulip\ninstall tulip /tmp/evil\n");

@@ -1,20 +1,20 @@
-//! What no value shows by itself: two that cannot both be.
+//! Conflicts: two values, each right by itself, that cannot both be.
 #![forbid(unsafe_code)]
 
-use super::PersistConfig;
+use super::file::PersistConfig;
 use crate::order::name::underscored;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
 use toml::Spanned;
 use toml::de::{Error, from_str};
 
-/// A clash, and the byte where the later of the two stands.
-pub struct Clash {
-    pub at: usize,
-    pub what: String,
+/// A conflict, and the byte where the later of the two stands.
+pub(crate) struct Conflict {
+    pub(crate) at: usize,
+    pub(crate) what: String,
 }
 
-/// The keys that can clash, with their places.
+/// The keys that can be in conflict, with their places.
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
@@ -36,11 +36,11 @@ struct Persist {
     settings: BTreeMap<Spanned<String>, toml::Value>,
 }
 
-/// Finds the first clash in a file whose values are sound each for itself.
+/// Finds the first conflict in a file whose values are right, each by itself.
 ///
 /// # Errors
-/// When it is not sound.
-pub fn find(text: &str) -> Result<Option<Clash>, Error> {
+/// When a value is wrong.
+pub(crate) fn find(text: &str) -> Result<Option<Conflict>, Error> {
     let Places { system, persist } = from_str(text)?;
     let numbers = same_number(&persist);
     Ok(repeated(system.iter().map(|system| &system.text), str::to_owned)
@@ -51,15 +51,15 @@ pub fn find(text: &str) -> Result<Option<Clash>, Error> {
 fn repeated<'a>(
     names: impl Iterator<Item = &'a Spanned<String>>,
     as_compared: impl Fn(&str) -> String,
-) -> Option<Clash> {
+) -> Option<Conflict> {
     let mut names: Vec<_> = names.collect();
     names.sort_by_key(|name| name.span().start);
     let mut seen = HashSet::new();
     let again = names.into_iter().find(|name| !seen.insert(as_compared(name.get_ref())))?;
-    Some(Clash { at: again.span().start, what: format!("{:?} is listed twice", again.get_ref()) })
+    Some(Conflict { at: again.span().start, what: format!("{:?} is listed twice", again.get_ref()) })
 }
 
-fn same_number(persist: &Persist) -> Option<Clash> {
+fn same_number(persist: &Persist) -> Option<Conflict> {
     let default = PersistConfig::default();
     let number = |given: &Option<Spanned<u8>>, default| given.as_ref().map_or(default, |n| *n.get_ref());
     let get = number(&persist.get_number, default.get_number);
@@ -68,5 +68,5 @@ fn same_number(persist: &Persist) -> Option<Clash> {
     }
     let given = persist.get_number.iter().chain(&persist.set_number);
     let at = given.map(|number| number.span().start).max().unwrap_or(0);
-    Some(Clash { at, what: format!("get-number and set-number are both {get}: they must differ") })
+    Some(Conflict { at, what: format!("get-number and set-number are both {get}: they must differ") })
 }

@@ -1,20 +1,58 @@
 //! A mistake in the file, told so that it can be put right: file, line, what, and the nearest word.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// The sentence for what the parser says.
-pub fn tell(error: &toml::de::Error, text: &str, file: &Path) -> String {
+/// Why there is no configuration.
+#[derive(Debug)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file says something that it may not say.
+    Mistake {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Unreadable { file, error } => {
+                write!(f, "cannot read the configuration {}: {error}", file.display())
+            }
+            ConfigError::Mistake { file, line, what } => write!(f, "{}:{line}: {what}", file.display()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// A mistake at byte `at` of the text.
+    pub(crate) fn mistake(file: &Path, text: &str, at: usize, what: String) -> Self {
+        let line = text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+        ConfigError::Mistake { file: file.to_owned(), line, what }
+    }
+}
+
+/// What the parser says, with the word that was meant.
+pub(crate) fn mistake(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
     let at = error.span().map_or(0, |span| span.start);
     let message = error.message().trim_end().replace('\n', "; ");
     let hint = nearest(&message).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
-    sentence(file, text, at, &format!("{message}{hint}"))
-}
-
-/// The sentence for a mistake at byte `at` of the text.
-pub fn sentence(file: &Path, text: &str, at: usize, what: &str) -> String {
-    let line = text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
-    format!("{}:{line}: {what}", file.display())
+    ConfigError::mistake(file, text, at, message + &hint)
 }
 
 /// The known word that is most like the unknown one. Both come from serde's own message, such as
@@ -27,7 +65,7 @@ fn nearest(message: &str) -> Option<&str> {
 }
 
 /// What stands between backticks.
-pub fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 

@@ -11,11 +11,11 @@ use wildmatch::WildMatch;
 /// modprobe loads along with them is not looked at.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// A name must match one of these.
-    pub allow: Vec<Pattern>,
+    pub(crate) allow: Vec<Pattern>,
     /// And none of these.
-    pub deny: Vec<Pattern>,
+    pub(crate) deny: Vec<Pattern>,
 }
 
 impl Default for Rules {
@@ -29,7 +29,7 @@ impl Rules {
     ///
     /// # Errors
     /// `EPERM`, with the rule that says no.
-    pub fn allows(&self, name: &ModuleName) -> Result<(), Refusal> {
+    pub(crate) fn allows(&self, name: &ModuleName) -> Result<(), Refusal> {
         let refused = |why: String| Err(Refusal::new(libc::EPERM, format!("name '{name}': {why}")));
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.matches(name)) {
             return refused(format!("modules.deny has \"{pattern}\""));
@@ -43,7 +43,7 @@ impl Rules {
 
 /// A name with wildcards: `*` stands for any characters, `?` for one; `-` and `_` are equal.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: String,
     compiled: WildMatch,
 }

@@ -1,7 +1,9 @@
 use super::*;
+use crate::config::file::ten_seconds;
+use crate::order::name::ModuleName;
 
 fn mistake(text: &str) -> String {
-    parse(text, Path::new("k.toml")).unwrap_err()
+    parse(text, Path::new("k.toml")).unwrap_err().to_string()
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn what_the_example_comments_out_is_right_too() {
     assert_eq!(command.argv, ["/sbin/ip", "link", "set", "eth0", "up"]);
     assert_eq!(command.time_limit, ten_seconds());
     let sound = ModuleName::new(b"snd-hda-intel").unwrap();
-    assert_eq!(config.persist.settings[&sound], SettingsOf::AllWritable);
+    assert_eq!(config.persist.settings[&sound], ParametersOf::AllWritable);
 }
 
 #[test]

@@ -13,70 +13,70 @@ use std::time::Duration;
 /// Longest text of a request: the 1024 bytes that kerneld read, less the longest header.
 const MAX_TEXT: usize = 1012;
 
-/// What [`SettingsOf::AllWritable`] is called in the file.
+/// What [`ParametersOf::AllWritable`] is called in the file.
 const ALL_WRITABLE: &str = "all-writable";
 
 /// What is saved of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingsOf {
+pub(crate) enum ParametersOf {
     /// `"all-writable"`: every parameter below `/sys/module/NAME/parameters` that may be written.
     AllWritable,
     /// These, in this order.
-    Listed(Vec<Setting>),
+    Listed(Vec<Parameter>),
 }
 
 /// One setting of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting {
+pub(crate) enum Parameter {
     /// A file below `/sys/module/NAME/parameters`, by its name.
-    Parameter(String),
+    OfModule(String),
     /// A file below `/proc/sys`, by its path.
     ProcSys(PathBuf),
 }
 
-impl TryFrom<String> for Setting {
+impl TryFrom<String> for Parameter {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !text.is_empty() && text.chars().all(word) {
-            return Ok(Setting::Parameter(text));
+            return Ok(Parameter::OfModule(text));
         }
         let path = Path::new(&text);
         let below = path.strip_prefix("/proc/sys").is_ok_and(|rest| rest.components().next().is_some());
         let plain = path.components().all(|part| part != Component::ParentDir) && !text.contains('\0');
         if below && plain {
-            return Ok(Setting::ProcSys(path.to_owned()));
+            return Ok(Parameter::ProcSys(path.to_owned()));
         }
         Err(format!("{text:?} is neither a parameter's name nor a path below /proc/sys"))
     }
 }
 
-impl<'de> Deserialize<'de> for Setting {
+impl<'de> Deserialize<'de> for Parameter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         checked(deserializer)
     }
 }
 
-impl<'de> Deserialize<'de> for SettingsOf {
+impl<'de> Deserialize<'de> for ParametersOf {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Settings;
         impl<'de> Visitor<'de> for Settings {
-            type Value = SettingsOf;
+            type Value = ParametersOf;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 write!(f, "a list of settings, or {ALL_WRITABLE:?}")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<SettingsOf, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<ParametersOf, E> {
                 match text {
-                    ALL_WRITABLE => Ok(SettingsOf::AllWritable),
+                    ALL_WRITABLE => Ok(ParametersOf::AllWritable),
                     _ => Err(E::unknown_variant(text, &[ALL_WRITABLE])),
                 }
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<SettingsOf, A::Error> {
-                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(SettingsOf::Listed)
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<ParametersOf, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(ParametersOf::Listed)
             }
         }
         deserializer.deserialize_any(Settings)
@@ -102,7 +102,7 @@ impl<T, F: Fn(&str) -> Option<T>> Visitor<'_> for Text<F> {
 }
 
 /// Text that becomes a `T` or says why not. Serde's own `try_from` would tell the line of the whole list.
-pub fn checked<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn checked<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
 where
     T: TryFrom<String, Error: fmt::Display>,
 {
@@ -122,20 +122,20 @@ where
 }
 
 /// Permission bits.
-pub fn octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+pub(crate) fn octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let read = |text: &str| u16::from_str_radix(text, 8).ok().filter(|mode| digits(text) && *mode <= 0o777);
     deserializer.deserialize_str(Text { expected: "a mode, octal digits in quotes like \"0660\"", read })
 }
 
 /// A path that does not depend on where the daemon is.
-pub fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+pub(crate) fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let read = |text: &str| is_absolute(text).then(|| PathBuf::from(text));
     deserializer.deserialize_str(Text { expected: "an absolute path", read })
 }
 
 /// The same where there is no default.
-pub fn some_absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+pub(crate) fn some_absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     absolute(deserializer).map(Some)
 }
 
@@ -144,13 +144,13 @@ fn is_absolute(text: &str) -> bool {
 }
 
 /// A text that a request can carry.
-pub fn request_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn request_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let read = |text: &str| (1..=MAX_TEXT).contains(&text.len()).then(|| text.to_owned());
     deserializer.deserialize_str(Text { expected: "a text of 1 to 1012 bytes", read })
 }
 
 /// A program and its arguments.
-pub fn argv<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(crate) fn argv<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let argv = Vec::<String>::deserialize(deserializer)?;
     let sound = argv.first().is_some_and(|program| is_absolute(program));
     if sound && !argv.iter().any(|word| word.contains('\0')) {
@@ -179,7 +179,7 @@ impl Visitor<'_> for Whole {
 }
 
 /// A number of things.
-pub fn within<'de, D, T, const MIN: u64, const MAX: u64>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn within<'de, D, T, const MIN: u64, const MAX: u64>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: TryFrom<u64, Error: fmt::Display>,
@@ -189,7 +189,7 @@ where
 }
 
 /// A span of time.
-pub fn seconds<'de, D, const MIN: u64, const MAX: u64>(deserializer: D) -> Result<Duration, D::Error>
+pub(crate) fn seconds<'de, D, const MIN: u64, const MAX: u64>(deserializer: D) -> Result<Duration, D::Error>
 where
     D: Deserializer<'de>,
 {
@@ -198,7 +198,7 @@ where
 }
 
 /// A message type that kerneld itself does not use.
-pub fn persist_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+pub(crate) fn persist_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     let number: u8 = within::<_, _, 1, 254>(deserializer)?;
     match Command::from_number(i64::from(number)) {
         Command::Other(_) => Ok(number),

@@ -1,77 +1,93 @@
-//! What is due by time: one thread that sleeps until the next deadline.
+//! When something is due next: the thread that sees to it sleeps here, and is woken when something
+//! becomes due earlier.
+#![forbid(unsafe_code)]
 
-use super::{Executor, State};
-use crate::executor::delays::Delayed;
-use crate::executor::jobs::{JobId, Submitted};
-use crate::order::task::Task;
-use crate::queue::outbox::Outbox;
-use log::{debug, warn};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-impl State {
-    fn next_deadline(&self, outbox: &Outbox) -> Option<Instant> {
-        let outbox = outbox.next_deadline(Instant::now());
-        let jobs = self.jobs.next_deadline();
-        let delays = self.delays.next_deadline();
-        [jobs, delays, outbox, self.stale.next_look(), self.sweep].into_iter().flatten().min()
+/// The sleep of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    sleep: Mutex<Sleep>,
+    woken: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Sleep {
+    /// Until when, as far as is known; `None` while there is nothing to wake up for, and while awake.
+    until: Option<Instant>,
+    /// Something became due earlier than that.
+    cut_short: bool,
+}
+
+impl Clock {
+    /// Says that the sleeper looks at everything that may be due from now on: [`Clock::wake_by`] for
+    /// what it might miss keeps it from falling asleep.
+    pub(crate) fn look(&self) {
+        *self.lock() = Sleep::default();
+    }
+
+    /// Sleeps until `due`, for ever if that is `None`, or until woken.
+    pub(crate) fn sleep(&self, due: Option<Instant>) {
+        let mut sleep = self.lock();
+        sleep.until = due;
+        while !sleep.cut_short && due.is_none_or(|due| due > Instant::now()) {
+            sleep = match due {
+                None => self.woken.wait(sleep).unwrap_or_else(PoisonError::into_inner),
+                Some(due) => {
+                    let left = due.saturating_duration_since(Instant::now());
+                    self.woken.wait_timeout(sleep, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Wakes the sleeper if it would sleep past `due`.
+    pub(crate) fn wake_by(&self, due: Option<Instant>) {
+        let Some(due) = due else { return };
+        let mut sleep = self.lock();
+        if sleep.until.is_none_or(|until| due < until) && !sleep.cut_short {
+            sleep.cut_short = true;
+            self.woken.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sleep> {
+        self.sleep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Executor {
-    /// Does what is due, for as long as the daemon lives.
-    pub(super) fn keep_time(self: &Arc<Self>) {
-        let mut state = self.lock();
-        loop {
-            let now = Instant::now();
-            for job in state.jobs.expire(now) {
-                warn!("{} found no free place among {} helpers", job.task, state.jobs.running());
-                self.settle_job(&job, &(-libc::ETIME).into(), None);
-            }
-            let due = state.delays.due(now);
-            let starts = self.release_due(&mut state, due);
-            let mut outbox = self.outbox();
-            state.stale.look(now, |mtype| outbox.owns(mtype));
-            outbox.tend(now);
-            drop(outbox);
-            let sweeps = self.sweep_is_due(&mut state, now);
-            if sweeps || !starts.is_empty() {
-                drop(state);
-                if sweeps {
-                    self.aside(|executor| executor.sweep());
-                }
-                for id in starts {
-                    self.swiftly(move |executor| executor.begin(id));
-                }
-                state = self.lock();
-                continue;
-            }
-            let deadline = state.next_deadline(&self.outbox());
-            state.armed = deadline;
-            state = self.wait_until(state, deadline);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn what_becomes_due_earlier_cuts_a_sleep_short() {
+        let clock = Arc::new(Clock::default());
+        let late = Instant::now() + Duration::from_secs(3600);
+        clock.look();
+        let sleeper = thread::spawn({
+            let clock = Arc::clone(&clock);
+            move || clock.sleep(Some(late))
+        });
+        while clock.lock().until != Some(late) {
+            thread::yield_now();
         }
+        clock.wake_by(Some(late + Duration::from_secs(1)));
+        clock.wake_by(None);
+        assert!(!sleeper.is_finished());
+        clock.wake_by(Some(Instant::now()));
+        sleeper.join().unwrap();
     }
 
-    /// Makes jobs of the releases whose time has come; those that may start.
-    fn release_due(&self, state: &mut State, due: Vec<Delayed>) -> Vec<JobId> {
-        let mut starts = Vec::new();
-        for Delayed { name, waiter } in due {
-            if state.switches.keep {
-                debug!("delayed release of {name}: ignored, keep is set");
-                self.settle(waiter, 0);
-            } else if let Submitted::Start(id) = state.jobs.submit(Task::Unload(name), waiter, Instant::now())
-            {
-                starts.push(id);
-            }
-        }
-        starts
-    }
-
-    /// Wakes the clock if something is due before it would look by itself.
-    pub(super) fn rearm(&self, state: MutexGuard<'_, State>) {
-        let due = state.next_deadline(&self.outbox());
-        if due.is_some_and(|due| state.armed.is_none_or(|armed| due < armed)) {
-            self.changed.notify_all();
-        }
+    #[test]
+    fn what_becomes_due_while_the_sleeper_looks_keeps_it_awake() {
+        let clock = Clock::default();
+        clock.look();
+        clock.wake_by(Some(Instant::now() + Duration::from_secs(3600)));
+        clock.sleep(None);
     }
 }

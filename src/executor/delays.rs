@@ -1,23 +1,23 @@
 //! Releases that wait for their time: no process and no thread each, only an entry. Pure.
 #![forbid(unsafe_code)]
 
-use crate::executor::jobs::Waiter;
 use crate::order::name::ModuleName;
+use crate::order::task::Waiter;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 /// A delayed release: which module, and who asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delayed {
+pub(crate) struct Delayed {
     /// The module.
-    pub name: ModuleName,
+    pub(crate) name: ModuleName,
     /// Who gets the status.
-    pub waiter: Waiter,
+    pub(crate) waiter: Waiter,
 }
 
 /// All that wait, by when they are due and, among equals, in order of arrival.
 #[derive(Debug, Default)]
-pub struct Delays {
+pub(crate) struct Delays {
     next: u64,
     by_time: BTreeMap<(Instant, u64), Delayed>,
     by_name: HashMap<ModuleName, Vec<(Instant, u64)>>,
@@ -25,7 +25,7 @@ pub struct Delays {
 
 impl Delays {
     /// Lets a release wait until `due`.
-    pub fn add(&mut self, name: ModuleName, waiter: Waiter, due: Instant) {
+    pub(crate) fn add(&mut self, name: ModuleName, waiter: Waiter, due: Instant) {
         let key = (due, self.next);
         self.next += 1;
         self.by_name.entry(name.clone()).or_default().push(key);
@@ -33,13 +33,13 @@ impl Delays {
     }
 
     /// Takes out those that wait for this module.
-    pub fn cancel(&mut self, name: &ModuleName) -> Vec<Delayed> {
+    pub(crate) fn cancel(&mut self, name: &ModuleName) -> Vec<Delayed> {
         let keys = self.by_name.remove(name).unwrap_or_default();
         keys.into_iter().filter_map(|key| self.by_time.remove(&key)).collect()
     }
 
     /// Takes out what is due.
-    pub fn due(&mut self, now: Instant) -> Vec<Delayed> {
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Delayed> {
         let later = self.by_time.split_off(&(now, u64::MAX));
         let due = std::mem::replace(&mut self.by_time, later);
         for (key, delayed) in &due {
@@ -49,17 +49,17 @@ impl Delays {
     }
 
     /// Takes out everything.
-    pub fn take_all(&mut self) -> Vec<Delayed> {
+    pub(crate) fn take_all(&mut self) -> Vec<Delayed> {
         std::mem::take(self).by_time.into_values().collect()
     }
 
     /// When [`Delays::due`] has something next.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.by_time.keys().next().map(|(due, _)| *due)
     }
 
     /// All that wait, the one that is due last first.
-    pub fn latest_first(&self) -> impl Iterator<Item = &Delayed> {
+    pub(crate) fn latest_first(&self) -> impl Iterator<Item = &Delayed> {
         self.by_time.values().rev()
     }
 

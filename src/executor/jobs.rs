@@ -1,28 +1,12 @@
 //! Who waits for which helper: folding of equal requests, and kmod's limit. Pure; time is passed in.
 #![forbid(unsafe_code)]
 
-use crate::order::task::Task;
-use kerneld_protocol::request::ReplyTo;
+use crate::order::task::{Task, Waiter};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Helpers at once (`MAX_KMOD_CONCURRENT`, `kernel/module/kmod.c`).
-pub const AT_ONCE: usize = 50;
-
-/// How long a request past that may wait (`MAX_KMOD_ALL_BUSY_TIMEOUT`, same file).
-pub const BUSY_LIMIT: Duration = Duration::from_secs(5);
-
 /// A job's number, in order of arrival.
 pub type JobId = u64;
-
-/// A request whose answer is owed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiter {
-    /// Its number in the journal.
-    pub request: u64,
-    /// Where the answer goes.
-    pub reply: ReplyTo,
-}
 
 /// A task with those who wait for it.
 #[derive(Clone, Debug)]
@@ -199,7 +183,9 @@ impl Jobs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{AT_ONCE, BUSY_LIMIT};
     use crate::order::name::ModuleName;
+    use kerneld_protocol::request::ReplyTo;
     use kerneld_protocol::wire::Layout;
 
     fn load(name: &str) -> Task {

@@ -1,21 +1,24 @@
-//! kdstat's words and the text that answers them (modutils 2.4 `kdstat.8`, `kerneld.c`). Pure.
+//! kdstat's words, what they switch, and the text that answers them (modutils 2.4 `kdstat.8`, `kerneld.c`).
 #![forbid(unsafe_code)]
 
-use crate::executor::delays::{Delayed, Delays};
-use crate::executor::jobs::{Job, Jobs};
-use kerneld_protocol::queue::CAPACITY;
+use super::delays::{Delayed, Delays};
+use super::jobs::{Job, Jobs};
+use kerneld_protocol::kdstat;
+use kerneld_protocol::number::atoi;
 use kerneld_protocol::request::Command;
-use std::fmt::Write;
+use log::{LevelFilter, debug};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What kdstat's words set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switches {
+pub(crate) struct Switches {
     /// Seconds before a delayed release and between sweeps; 0 at start means no timer.
-    pub delay: u32,
+    pub(crate) delay: u32,
     /// Whether releases and autoclean are ignored.
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// Whether each step is logged.
-    pub debug: bool,
+    pub(crate) debug: bool,
 }
 
 impl Default for Switches {
@@ -27,7 +30,7 @@ impl Default for Switches {
 impl Switches {
     /// What kerneld's own words of the command line ask for, and `type=N` if given. Unknown words
     /// were ignored, and are.
-    pub fn from_words(words: &[String]) -> (Self, Option<i64>) {
+    pub(crate) fn from_words(words: &[String]) -> (Self, Option<i64>) {
         let mut switches = Switches::default();
         let mut only_type = None;
         for word in words {
@@ -43,7 +46,7 @@ impl Switches {
     }
 
     /// Acts on a kdstat word; false if it is none of these. `delay=0` changes nothing, as in kerneld.
-    pub fn set(&mut self, word: &str) -> bool {
+    pub(crate) fn set(&mut self, word: &str) -> bool {
         match word {
             "debug" => self.debug = true,
             "nodebug" => self.debug = false,
@@ -54,6 +57,21 @@ impl Switches {
         true
     }
 
+    /// The time between two sweeps of idle modules; `None` for no sweeps.
+    pub(crate) fn sweep_interval(&self) -> Option<Duration> {
+        (self.delay > 0 && !self.keep).then(|| self.release_delay())
+    }
+
+    /// The time that a delayed release waits.
+    pub(crate) fn release_delay(&self) -> Duration {
+        Duration::from_secs(self.delay.into())
+    }
+
+    /// `debug` logs each step; otherwise what an admin should know.
+    fn set_log_level(&self) {
+        log::set_max_level(if self.debug { LevelFilter::Debug } else { LevelFilter::Info });
+    }
+
     fn set_delay(&mut self, word: &str) -> bool {
         let seconds = word.strip_prefix("delay=").map(atoi);
         let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
@@ -62,65 +80,84 @@ impl Switches {
     }
 }
 
-/// The most that an answer's text may hold, whatever its header.
-const MAX_TEXT: usize = CAPACITY - 64;
+/// Keeps the switches, and acts on kdstat's words.
+#[derive(Debug)]
+pub(crate) struct StatusDesk(Mutex<Switches>);
 
-/// The answer to kdstat: state first, then a line a job, newest first; after those that have begun,
-/// the releases that wait for their time. A list too long for a message is cut, and says so.
-pub fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: &Delays) -> String {
-    let mut text = flushed.map(|count| format!("flushed {count} entries\n")).unwrap_or_default();
-    let no = |set| if set { "" } else { "no" };
-    let Switches { delay, keep, debug } = *switches;
-    let version = env!("CARGO_PKG_VERSION");
-    let pid = std::process::id();
-    let _ =
-        writeln!(text, "Version {version}, pid={pid}, delay={delay}, {}keep, {}debug", no(keep), no(debug));
-    let mut lines = jobs.newest_first().map(job_line).chain(delays.latest_first().map(delayed_line));
-    let first = lines.next();
-    text.push_str(if first.is_some() { "job queue:\n" } else { "no jobs waiting\n" });
-    let mut left_out = 0;
-    for line in first.into_iter().chain(lines) {
-        if text.len() + line.len() < MAX_TEXT {
-            text.push_str(&line);
-        } else {
-            left_out += 1;
+impl StatusDesk {
+    /// Begins with these switches, which also say what is logged from now on.
+    pub(crate) fn new(switches: Switches) -> Self {
+        switches.set_log_level();
+        StatusDesk(Mutex::new(switches))
+    }
+
+    /// The switches as they are now.
+    pub(crate) fn switches(&self) -> Switches {
+        *self.lock()
+    }
+
+    /// Acts on kdstat's words; how often they ask to flush the queue, which is not done here.
+    pub(crate) fn act_on(&self, words: &str) -> usize {
+        let (mut switches, mut flushes) = (self.lock(), 0);
+        for word in words.split_whitespace() {
+            if word == "flush" {
+                flushes += 1;
+            } else if !switches.set(word) {
+                debug!("ignored {word:?}, which is not one of kdstat's words");
+            }
         }
+        switches.set_log_level();
+        flushes
     }
-    if left_out > 0 {
-        let _ = writeln!(text, "and {left_out} more");
+
+    fn lock(&self) -> MutexGuard<'_, Switches> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    text
 }
 
-/// A job that waits for a free place has no pid yet: 0.
-fn job_line(job: &Job) -> String {
-    line(job.pid.unwrap_or(0), job.task.command(), &job.task.text(), job.trigger())
-}
-
-/// A delayed release has no process, so no pid: 0.
-fn delayed_line(delayed: &Delayed) -> String {
-    line(0, Command::DelayedReleaseModule, delayed.name.as_str(), delayed.waiter.reply.sender_pid())
-}
-
-fn line(pid: u32, command: Command, text: &str, sender: Option<i16>) -> String {
-    let sender = sender.map(|pid| format!(" from pid {pid}")).unwrap_or_default();
-    format!("pid {pid}, type {command} ('{text}'){sender}\n")
-}
-
-/// A number as C's atoi reads it: blanks, a sign, digits, the rest ignored; 0 if there are none.
-pub fn atoi(text: &str) -> i64 {
-    let text = text.trim_start();
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
+/// The answer to kdstat: jobs newest first; after those that have begun, the releases that wait for their time.
+pub(crate) fn render(switches: &Switches, flushed: Option<usize>, jobs: &Jobs, delays: &Delays) -> String {
+    let begun = jobs.newest_first().map(job_line);
+    let Switches { delay, keep, debug } = *switches;
+    let state = kdstat::State {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        delay: delay.into(),
+        keep,
+        debug,
+        flushed: flushed.map(|count| count as u64),
+        jobs: begun.chain(delays.latest_first().map(delayed_line)).collect(),
+        more: 0,
     };
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    sign * digits[..end].parse().unwrap_or(0)
+    state.to_string()
+}
+
+/// A job that waits for a free place has no pid yet.
+fn job_line(job: &Job) -> kdstat::Job<'_> {
+    let (command, text) = (job.task.command().to_string().into(), job.task.text().into());
+    kdstat::Job { pid: job.pid, command, text, sender: job.trigger() }
+}
+
+/// A delayed release has no process, so no pid.
+fn delayed_line(delayed: &Delayed) -> kdstat::Job<'_> {
+    let command = Command::DelayedReleaseModule.to_string().into();
+    let (text, sender) = (delayed.name.as_str().into(), delayed.waiter.reply.sender_pid());
+    kdstat::Job { pid: None, command, text, sender }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_switch_and_ask_to_flush() {
+        let desk = StatusDesk::new(Switches::default());
+        assert_eq!(desk.act_on("keep flush delay=5 nonsense flush"), 2);
+        assert_eq!(desk.switches(), Switches { delay: 5, keep: true, debug: false });
+        assert_eq!(desk.switches().sweep_interval(), None);
+        desk.act_on("nokeep");
+        assert_eq!(desk.switches().sweep_interval(), Some(Duration::from_secs(5)));
+    }
 
     #[test]
     fn words_of_the_command_line() {
@@ -138,10 +175,5 @@ mod tests {
         assert_eq!(switches, Switches::default());
         assert!(switches.set("delay=2"));
         assert_eq!(switches.delay, 2);
-    }
-
-    #[test]
-    fn numbers_as_atoi_reads_them() {
-        assert_eq!(["7", " -3x", "", "x", "+5"].map(atoi), [7, -3, 0, 0, 5]);
     }
 }

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 /// A helper that has been started.
-pub struct Spawned {
+pub(crate) struct Spawned {
     pid: u32,
     pidfd: OwnedFd,
     image: Arc<Image>,
@@ -26,7 +26,7 @@ pub struct Spawned {
 /// # Errors
 /// The errno of a program that does not exist or may not be run, or of a process that cannot be made;
 /// `EINVAL` for a word that holds a NUL.
-pub fn spawn(helper: &Helper, cpus: Cpus) -> Result<Spawned, i32> {
+pub(crate) fn spawn(helper: &Helper, cpus: Cpus) -> Result<Spawned, i32> {
     access(&helper.path, AccessFlags::X_OK).map_err(|errno| errno as i32)?;
     let argv = helper.argv().map(|word| word.as_bytes().to_vec());
     let envp = helper.env().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
@@ -37,7 +37,7 @@ pub fn spawn(helper: &Helper, cpus: Cpus) -> Result<Spawned, i32> {
 
 impl Spawned {
     /// Its pid.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
@@ -45,7 +45,7 @@ impl Spawned {
     ///
     /// # Errors
     /// The errno of an execve that failed.
-    pub fn status(&self) -> Result<i32, i32> {
+    pub(crate) fn status(&self) -> Result<i32, i32> {
         let status = self.wait(WaitIdOptions::NOWAIT).map_err(|errno| errno.raw_os_error())?;
         match self.image.failure() {
             None => Ok(code(status.exit_status(), status.terminating_signal())),

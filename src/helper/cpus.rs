@@ -10,12 +10,12 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity}
 /// The CPUs that the daemon was given, and the one of them that it stays on; `None` where it was not to
 /// be had, and all runs anywhere.
 #[derive(Clone, Copy, Debug)]
-pub struct Cpus(Option<(CpuSet, CpuSet)>);
+pub(crate) struct Cpus(Option<(CpuSet, CpuSet)>);
 
 impl Cpus {
     /// Keeps the calling thread, and the threads and processes that it starts from now on, on the CPU
     /// that it runs on.
-    pub fn stay_on_one() -> Self {
+    pub(crate) fn stay_on_one() -> Self {
         let narrow = || -> Result<_, Errno> {
             let given = sched_getaffinity(None)?;
             let mut one = CpuSet::new();
@@ -27,7 +27,7 @@ impl Cpus {
     }
 
     /// Lets the calling thread, and what it starts, run on any CPU again.
-    pub fn spread(&self) {
+    pub(crate) fn spread(&self) {
         if let Cpus(Some((given, _))) = self {
             // They may have been taken from us since; then one is better than none.
             let _ = sched_setaffinity(None, given);
@@ -35,12 +35,12 @@ impl Cpus {
     }
 
     /// The CPUs that the daemon was given, if it stays on one of them.
-    pub fn given(&self) -> Option<CpuSet> {
+    pub(crate) fn given(&self) -> Option<CpuSet> {
         self.0.map(|(given, _)| given)
     }
 
     /// Does something that starts a process which may run on any CPU.
-    pub fn while_spread<T>(&self, start: impl FnOnce() -> T) -> T {
+    pub(crate) fn while_spread<T>(&self, start: impl FnOnce() -> T) -> T {
         self.spread();
         let started = start();
         if let Cpus(Some((_, one))) = self {

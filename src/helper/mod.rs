@@ -1,10 +1,12 @@
 //! Helpers: the programs that the executor runs, and everything that knows how modprobe is called.
 #![forbid(unsafe_code)]
 
-pub mod clone;
-pub mod cpus;
-pub mod modprobe;
-pub mod watched;
+pub(crate) mod clone;
+pub(crate) mod cpus;
+pub(crate) mod ends;
+pub(crate) mod modprobe;
+pub(crate) mod running;
+pub(crate) mod watched;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -14,20 +16,20 @@ use std::time::Duration;
 
 /// A program to execve, with nothing inherited but what is written here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Helper {
+pub(crate) struct Helper {
     /// The program, also its argv[0].
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The arguments after argv[0].
-    pub args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// What `KERNELD_TRIGGER` is set to, if at all: the pid that the request carries.
-    pub trigger: Option<i16>,
+    pub(crate) trigger: Option<i16>,
     /// What is to be watched while it runs.
-    pub watch: Watch,
+    pub(crate) watch: Watch,
 }
 
 /// How a helper is looked after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
+pub(crate) enum Watch {
     /// Only waited for, like the kernel's own.
     Nothing,
     /// It may be signalled, and is killed after this time if one is given.
@@ -38,13 +40,13 @@ pub enum Watch {
 
 impl Helper {
     /// argv, as it is written down.
-    pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
+    pub(crate) fn argv(&self) -> impl Iterator<Item = &OsStr> {
         [self.path.as_os_str()].into_iter().chain(self.args.iter().map(OsStr::new))
     }
 
     /// The environment that the kernel gives its helpers (`call_modprobe`, Linux 2.4 to today), and
     /// `KERNELD_TRIGGER`.
-    pub fn env(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
+    pub(crate) fn env(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
         [("HOME", "/"), ("TERM", "linux"), ("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")]
             .into_iter()
             .map(|(name, value)| (name, Cow::Borrowed(value)))

@@ -24,7 +24,7 @@ const PATH_LEN: usize = 256;
 /// # Errors
 /// `EPERM` when `kernel.modules_disabled` is 1; `ENOENT` when `kernel.modprobe` is empty, which
 /// switches loading off (`__request_module`).
-pub fn helper(chosen: Option<&Path>) -> Result<PathBuf, Refusal> {
+pub(crate) fn helper(chosen: Option<&Path>) -> Result<PathBuf, Refusal> {
     if modules_disabled() {
         return Err(Refusal::new(libc::EPERM, "kernel.modules_disabled is 1"));
     }
@@ -35,7 +35,7 @@ pub fn helper(chosen: Option<&Path>) -> Result<PathBuf, Refusal> {
 }
 
 /// Whether this kernel takes and gives up no modules any more.
-pub fn modules_disabled() -> bool {
+pub(crate) fn modules_disabled() -> bool {
     static FILE: Setting = Setting::new();
     matches!(setting(&FILE, DISABLED), Ok(Some(value)) if value.starts_with('1'))
 }
@@ -82,13 +82,13 @@ fn parse(setting: &str) -> Result<PathBuf, Refusal> {
 }
 
 /// modprobe's arguments as the kernel's `call_modprobe` gives them; `-r` added to unload.
-pub fn modprobe_args(name: &ModuleName, unload: bool) -> Vec<String> {
+pub(crate) fn modprobe_args(name: &ModuleName, unload: bool) -> Vec<String> {
     let remove = unload.then_some("-r");
     ["-q"].into_iter().chain(remove).chain(["--", name.as_str()]).map(str::to_owned).collect()
 }
 
 /// A running `modprobe --show-depends`, asked what loading a name takes.
-pub struct Inquiry {
+pub(crate) struct Inquiry {
     child: Child,
     name: String,
 }
@@ -99,7 +99,7 @@ impl Inquiry {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn start(modprobe: &Path, name: &str) -> io::Result<Option<Self>> {
+    pub(crate) fn start(modprobe: &Path, name: &str) -> io::Result<Option<Self>> {
         if !is_modprobe(modprobe) {
             return Ok(None);
         }
@@ -119,7 +119,7 @@ impl Inquiry {
     ///
     /// # Errors
     /// When modprobe fails; who came in through us is then not known.
-    pub fn names(self) -> Result<BTreeSet<String>, String> {
+    pub(crate) fn names(self) -> Result<BTreeSet<String>, String> {
         let failed = |why: &dyn std::fmt::Display| format!("modprobe -D {}: {why}", self.name);
         let output = self.child.wait_with_output().map_err(|error| failed(&error))?;
         if !output.status.success() {
@@ -138,7 +138,7 @@ fn is_modprobe(helper: &Path) -> bool {
 
 /// The modules that `modprobe --show-depends` names: its `insmod PATH OPTION...` lines. Its other
 /// lines, `builtin NAME` and `install COMMAND`, name nothing that can be unloaded.
-pub fn named_by_modprobe(output: &str) -> BTreeSet<String> {
+pub(crate) fn named_by_modprobe(output: &str) -> BTreeSet<String> {
     let path = |line: &str| {
         let mut words = line.split_whitespace();
         (words.next() == Some("insmod")).then(|| words.next().map(str::to_owned))?

@@ -2,24 +2,30 @@
 #![forbid(unsafe_code)]
 
 use crate::helper::{Helper, Watch};
+use log::warn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The most that a helper's output adds to an answer (modutils 2.4 `kerneld.c`).
-pub const MAX_OUTPUT: usize = 1024;
+pub(crate) const MAX_OUTPUT: usize = 1024;
+
+/// How often a helper is looked at whose end the kernel does not tell.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a helper ended, as an answer carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Exit code, 128+N for signal N, or a negative errno.
-    pub status: i32,
+    pub(crate) status: i32,
     /// What it printed, if that was asked for.
-    pub text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
 }
 
 impl From<i32> for Outcome {
@@ -29,7 +35,7 @@ impl From<i32> for Outcome {
 }
 
 /// A running helper.
-pub struct Running {
+pub(crate) struct Watched {
     child: Child,
     watch: Watch,
     handle: Option<Handle>,
@@ -37,16 +43,12 @@ pub struct Running {
 
 /// A hold on a running helper that no reuse of its pid can mislead.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<OwnedFd>);
+pub(crate) struct Handle(Arc<OwnedFd>);
 
 impl Handle {
     /// Asks it to end (SIGQUIT, as kerneld asked the screen blanker). One that has ended ignores it.
-    pub fn quit(&self) {
+    pub(crate) fn quit(&self) {
         let _ = pidfd_send_signal(&self.0, Signal::QUIT);
-    }
-
-    fn kill(&self) {
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
 }
 
@@ -56,7 +58,7 @@ impl Handle {
 ///
 /// # Errors
 /// The errno of a helper that cannot be run.
-pub fn spawn(helper: &Helper) -> Result<Running, i32> {
+pub(crate) fn spawn(helper: &Helper) -> Result<Watched, i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     let mut command = command(helper);
     if matches!(helper.watch, Watch::Output(_)) {
@@ -64,11 +66,11 @@ pub fn spawn(helper: &Helper) -> Result<Running, i32> {
     }
     let child = command.spawn().map_err(errno)?;
     let handle = handle_of(&child);
-    Ok(Running { child, watch: helper.watch, handle })
+    Ok(Watched { child, watch: helper.watch, handle })
 }
 
 /// The helper as the standard library starts it, with nothing inherited but descriptors.
-pub fn command(helper: &Helper) -> Command {
+pub(crate) fn command(helper: &Helper) -> Command {
     let mut command = Command::new(&helper.path);
     command.args(&helper.args).env_clear().envs(helper.env().map(|(name, value)| (name, value.into_owned())));
     command
@@ -79,33 +81,36 @@ fn handle_of(child: &Child) -> Option<Handle> {
     pidfd_open(pid, PidfdFlags::empty()).ok().map(|fd| Handle(Arc::new(fd)))
 }
 
-impl Running {
+impl Watched {
     /// Its pid.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// A hold on it; `None` where no descriptor was to be had.
-    pub fn handle(&self) -> Option<Handle> {
+    pub(crate) fn handle(&self) -> Option<Handle> {
         self.handle.clone()
     }
 
     /// Waits for it to end; kills it when its time is up, which answers -ETIME.
-    pub fn wait(&mut self) -> Outcome {
+    pub(crate) fn wait(&mut self) -> Outcome {
         let limit = match self.watch {
             Watch::Nothing => None,
             Watch::Limit(limit) => limit,
             Watch::Output(limit) => Some(limit),
         };
-        let mut text = Vec::new();
-        if let Some(handle) = self.handle.clone() {
-            let deadline = limit.map(|limit| Instant::now() + limit);
-            let ended = watch(&handle, self.child.stdout.take(), &mut text, deadline);
-            if !ended {
-                handle.kill();
-                let _ = self.child.wait();
-                return Outcome { status: -libc::ETIME, text };
-            }
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let (mut text, mut output) = (Vec::new(), self.child.stdout.take());
+        let in_time = match self.handle.clone() {
+            Some(handle) => self
+                .follow(&handle, &mut output, &mut text, deadline, &ready)
+                .unwrap_or_else(|errno| self.look_again_and_again(errno, deadline)),
+            None => true,
+        };
+        if !in_time {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            return Outcome { status: -libc::ETIME, text };
         }
         let status = match self.child.wait() {
             Ok(status) => code(status.code(), status.signal()),
@@ -113,40 +118,63 @@ impl Running {
         };
         Outcome { status, text }
     }
-}
 
-/// Reads output until the helper has ended; false when the deadline came first. Past [`MAX_OUTPUT`]
-/// the pipe is closed, so that one who prints on gets SIGPIPE. What a child of the helper prints after
-/// the helper's end is not waited for.
-fn watch(
-    handle: &Handle,
-    mut output: Option<ChildStdout>,
-    text: &mut Vec<u8>,
-    deadline: Option<Instant>,
-) -> bool {
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let Some((ended, readable)) = ready(handle, output.as_ref(), left) else {
-            return false;
-        };
-        if readable {
-            output = output.take().filter(|pipe| read_some(pipe, text));
-        } else if ended {
-            return true;
+    /// Reads output until the helper has ended; false when the deadline came first. Past [`MAX_OUTPUT`]
+    /// the pipe is closed, so that one who prints on gets SIGPIPE. What a child of the helper prints after
+    /// the helper's end is not waited for.
+    fn follow(
+        &self,
+        handle: &Handle,
+        output: &mut Option<ChildStdout>,
+        text: &mut Vec<u8>,
+        deadline: Option<Instant>,
+        ready: &Poll,
+    ) -> Result<bool, Errno> {
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match ready(handle, output.as_ref(), left) {
+                Ok(Ready { readable: true, .. }) => {
+                    *output = output.take().filter(|pipe| read_some(pipe, text));
+                }
+                Ok(Ready { ended: true, .. }) => return Ok(true),
+                Ok(_) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
         }
+    }
+
+    /// Waits without the kernel telling when: where that is impossible, which is logged with the reason.
+    /// Output is no longer read.
+    fn look_again_and_again(&mut self, errno: Errno, deadline: Option<Instant>) -> bool {
+        warn!("cannot be told of the end of a helper ({errno}): looking after it every {PAUSE:?}");
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+            thread::sleep(PAUSE);
+        }
+        true
     }
 }
 
-/// Which of the two has something to tell: the helper's end, its output. `None` when time is up.
-fn ready(handle: &Handle, output: Option<&ChildStdout>, left: Option<Duration>) -> Option<(bool, bool)> {
+/// [`ready`], or what a test has in its place.
+type Poll<'a> = dyn Fn(&Handle, Option<&ChildStdout>, Option<Duration>) -> Result<Ready, Errno> + 'a;
+
+/// Which of the two has something to tell; neither when time is up.
+struct Ready {
+    ended: bool,
+    readable: bool,
+}
+
+/// Waits for the helper's end, its output, or until the time that is `left` is up.
+fn ready(handle: &Handle, output: Option<&ChildStdout>, left: Option<Duration>) -> Result<Ready, Errno> {
     let mut fds = vec![PollFd::new(&handle.0, PollFlags::IN)];
     fds.extend(output.map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
     let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-    match poll(&mut fds, timeout.as_ref()) {
-        Ok(0) => None,
-        Ok(_) => Some((!fds[0].revents().is_empty(), fds.get(1).is_some_and(|fd| !fd.revents().is_empty()))),
-        Err(_) => Some((false, false)),
-    }
+    poll(&mut fds, timeout.as_ref())?;
+    let tells = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+    Ok(Ready { ended: tells(0), readable: tells(1) })
 }
 
 /// False when there will be no more, or no more is wanted.
@@ -163,7 +191,7 @@ fn read_some(pipe: &ChildStdout, text: &mut Vec<u8>) -> bool {
 }
 
 /// The exit code; 128+N for a helper killed by signal N, as a shell counts it.
-pub fn code(exit: Option<i32>, signal: Option<i32>) -> i32 {
+pub(crate) fn code(exit: Option<i32>, signal: Option<i32>) -> i32 {
     exit.unwrap_or_else(|| 128 + signal.unwrap_or(0))
 }
 
@@ -217,5 +245,29 @@ mod tests {
         let mut running = spawn(&helper).unwrap();
         running.handle().unwrap().quit();
         assert_eq!(running.wait().status, 128 + libc::SIGQUIT);
+    }
+
+    #[test]
+    fn a_poll_that_always_fails_is_given_up_and_the_helper_still_waited_for() {
+        let start = |seconds: &str, limit| {
+            let args = vec![seconds.to_owned()];
+            let watch = Watch::Limit(limit);
+            spawn(&Helper { path: "/bin/sleep".into(), args, trigger: None, watch }).unwrap()
+        };
+        let helper = start("0.1", None);
+        let (calls, handle) = (std::cell::Cell::new(0), helper.handle().unwrap());
+        let fails = |_: &Handle, _: Option<&ChildStdout>, _| {
+            calls.set(calls.get() + 1);
+            Err(Errno::NOMEM)
+        };
+        let followed = helper.follow(&handle, &mut None, &mut Vec::new(), None, &fails);
+        assert_eq!((followed, calls.get()), (Err(Errno::NOMEM), 1));
+        let mut helper = helper;
+        assert!(helper.look_again_and_again(Errno::NOMEM, None));
+        assert_eq!(helper.wait().status, 0);
+        let mut slow = start("600", None);
+        assert!(!slow.look_again_and_again(Errno::NOMEM, Some(Instant::now())));
+        slow.handle().unwrap().quit();
+        assert_eq!(slow.wait().status, 128 + libc::SIGQUIT);
     }
 }

@@ -19,7 +19,7 @@ const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The segment.
 #[derive(Clone, Copy)]
-pub struct Memory {
+pub(crate) struct Memory {
     id: i32,
     words: &'static [AtomicU32],
     taken_over: bool,

@@ -3,12 +3,12 @@
 
 pub(crate) mod batch;
 pub(crate) mod log_pipe;
-pub mod memory;
-pub mod process;
-pub mod reader;
-pub mod sandbox;
+pub(crate) mod memory;
+pub(crate) mod process;
+pub(crate) mod reader;
+pub(crate) mod sandbox;
 pub(crate) mod silence;
 pub(crate) mod sockets;
 pub(crate) mod source;
 pub(crate) mod told;
-pub mod user;
+pub(crate) mod user;

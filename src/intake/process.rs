@@ -21,7 +21,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ const PANIC: i32 = 101;
 const MAX_NAME: usize = 107;
 
 /// What stays the same from one intake to the next.
-pub struct Plan {
+pub(crate) struct Plan {
     /// Where messages go.
     pub(crate) memory: Memory,
     /// The folder in which the intake listens for us.
@@ -48,8 +48,24 @@ pub struct Plan {
     pub(crate) queue: Queue,
     /// The one type to take; `None` for all of kerneld's.
     pub(crate) only_type: Option<i64>,
-    /// Who the intake becomes.
+    /// What SIGHUP may change.
+    pub(crate) changing: Arc<RwLock<Changing>>,
+}
+
+/// What may be different for the next intake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Changing {
+    /// The numbers of get_persist and set_persist.
+    pub(crate) persist: PersistNumbers,
+    /// User and group that the intake becomes, if we may choose.
     pub(crate) user: Option<(u32, u32)>,
+}
+
+impl Plan {
+    /// What holds now.
+    pub(crate) fn now(&self) -> Changing {
+        *self.changing.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A running intake.
@@ -97,13 +113,14 @@ impl IntakeProcess {
     ///
     /// # Errors
     /// Why it did not get ready.
-    pub(crate) fn start(plan: &Plan, persist: PersistNumbers, position: Position) -> Result<Self, End> {
+    pub(crate) fn start(plan: &Plan, position: Position) -> Result<Self, End> {
         let ring = plan.memory.ring();
         ring.set_ready(false);
         let (pipe, log) = log_pipe().map_err(|error| failed("make a log for", &error))?;
         let mut child = launch(plan, log).map_err(|error| failed("start", &error))?;
         let stdout = child.stdout.take();
         let mut intake = Self::watch(child, pipe, ring)?;
+        let Changing { persist, user } = plan.now();
         let set_up = SetUp {
             executor: std::process::id(),
             memory: plan.memory.id(),
@@ -111,7 +128,7 @@ impl IntakeProcess {
             queue: plan.queue.id(),
             only_type: plan.only_type,
             persist,
-            become_user: plan.user,
+            become_user: user,
         };
         match intake.get_ready(plan, stdout, set_up, ring) {
             Ok(()) => Ok(intake),

@@ -31,7 +31,7 @@ struct Orders {
 ///
 /// # Errors
 /// A sentence: a hardening step failed, or the queue or the executor is gone.
-pub fn run(sockets: &Path) -> Result<(), String> {
+pub(crate) fn run(sockets: &Path) -> Result<(), String> {
     log_pipe::write_to_stderr(LevelFilter::Info);
     sandbox::end_with_parent()?;
     // For ps: the program's own name is that of a link in /proc.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder of our own, removed with this value.
 #[derive(Debug)]
-pub struct Sockets {
+pub(crate) struct Sockets {
     path: PathBuf,
     folder: File,
 }

@@ -2,16 +2,15 @@
 //! intake that sends anything else, or nothing although messages wait.
 #![forbid(unsafe_code)]
 
-use super::process::{Hold, IntakeProcess, Plan};
+use super::process::{Changing, Hold, IntakeProcess, Plan};
 use super::silence::{Silence, Step};
 use crate::order::action::Order;
-use crate::order::judge::PersistNumbers;
 use crate::order::message::Served;
 use crate::order::ring::{Position, Reader};
 use kerneld_protocol::queue::CAPACITY;
 use log::{error, warn};
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,14 +52,9 @@ impl Source {
     ///
     /// # Errors
     /// A sentence that says why it did not get ready.
-    pub(crate) fn start(
-        plan: Plan,
-        persist: PersistNumbers,
-        position: Position,
-        first: u64,
-    ) -> Result<Self, String> {
+    pub(crate) fn start(plan: Plan, position: Position, first: u64) -> Result<Self, String> {
         let reader = Reader::new(plan.memory.ring(), position);
-        let intake = IntakeProcess::start(&plan, persist, reader.hand_over())
+        let intake = IntakeProcess::start(&plan, reader.hand_over())
             .map_err(|end| format!("cannot start the intake: {}", end.why))?;
         let silence = Silence::new(Instant::now());
         Ok(Source {
@@ -80,10 +74,15 @@ impl Source {
         Arc::clone(self.intake.hold())
     }
 
+    /// What other threads may change for the next intake.
+    pub(crate) fn changing(&self) -> Arc<RwLock<Changing>> {
+        Arc::clone(&self.plan.changing)
+    }
+
     /// Waits for what comes next.
-    pub(crate) fn next(&mut self, persist: PersistNumbers) -> Next {
-        let served = Served::new(self.plan.only_type, persist);
+    pub(crate) fn next(&mut self) -> Next {
         loop {
+            let served = Served::new(self.plan.only_type, self.plan.now().persist);
             let ended = self.intake.hold().ended();
             match self.reader.take(&mut self.text) {
                 Ok(Some(message)) if (1..self.first).contains(&message.request) => self.reader.free(),
@@ -123,7 +122,7 @@ impl Source {
     ///
     /// # Errors
     /// A sentence, when many in a row have been of no use.
-    pub(crate) fn replace(&mut self, persist: PersistNumbers) -> Result<(), String> {
+    pub(crate) fn replace(&mut self) -> Result<(), String> {
         let mut ended = self.intake.reap();
         loop {
             self.useless += 1;
@@ -140,7 +139,7 @@ impl Source {
                 self.crashes = 0;
                 self.set_aside(position);
             }
-            match IntakeProcess::start(&self.plan, persist, position) {
+            match IntakeProcess::start(&self.plan, position) {
                 Ok(intake) => {
                     self.intake = intake;
                     self.silence = Silence::new(Instant::now());

@@ -12,7 +12,7 @@ const NAMELESS: u32 = 61183;
 ///
 /// # Errors
 /// A sentence: the configured user does not exist, or cannot be become.
-pub fn intake_user(config: &Config) -> Result<Option<(u32, u32)>, String> {
+pub(crate) fn intake_user(config: &Config) -> Result<Option<(u32, u32)>, String> {
     let wanted = config.intake.user.as_deref();
     if !Uid::effective().is_root() {
         return match wanted {

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::io;
 
 /// Modules that arrived, with their [`Kernel::identity`].
-pub type Arrivals = BTreeMap<String, u64>;
+pub(crate) type Arrivals = BTreeMap<String, u64>;
 
 /// What has been loaded since `before`, by whomever.
 ///
 /// # Errors
 /// As [`Kernel::listing`].
-pub fn since(before: &Listing, kernel: &Kernel) -> io::Result<Arrivals> {
+pub(crate) fn since(before: &Listing, kernel: &Kernel) -> io::Result<Arrivals> {
     let known = |name: String| kernel.identity(&name).map(|identity| (name, identity));
     Ok(kernel.listing()?.since(before).into_iter().filter_map(known).collect())
 }

@@ -12,34 +12,34 @@ use std::fmt;
 
 /// A module that came in through us.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ours {
+pub(crate) struct Ours {
     /// [`crate::modules::kernel::Kernel::identity`] as it came in.
-    pub identity: u64,
+    pub(crate) identity: u64,
     /// Nothing used it at the last sweep.
-    pub idle: bool,
+    pub(crate) idle: bool,
 }
 
 /// Modules that came in through us, by name.
-pub type OurModules = BTreeMap<String, Ours>;
+pub(crate) type OurModules = BTreeMap<String, Ours>;
 
 /// What the kernel shows at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct View {
+pub(crate) struct View {
     /// What is loaded.
-    pub loaded: Modules,
+    pub(crate) loaded: Modules,
     /// [`crate::modules::kernel::Kernel::network_drivers`].
-    pub drivers: BTreeSet<String>,
+    pub(crate) drivers: BTreeSet<String>,
 }
 
 /// What a sweep did with our modules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub(crate) struct Swept {
     /// Unloaded, in that order.
-    pub gone: Vec<String>,
+    pub(crate) gone: Vec<String>,
     /// Unused; they go at the next sweep if they still are.
-    pub idle: Vec<String>,
+    pub(crate) idle: Vec<String>,
     /// Those that stay.
-    pub kept: Vec<(String, Why)>,
+    pub(crate) kept: Vec<(String, Why)>,
 }
 
 impl fmt::Display for Swept {
@@ -55,7 +55,7 @@ impl fmt::Display for Swept {
 
 /// Why a module of ours stays at a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// It is being loaded or unloaded.
     NotReady,
     /// A network interface that it drives is up.
@@ -101,7 +101,7 @@ impl View {
 
 /// Of `ours`, those that are loaded and needed by nothing but others of the same kind: unused, or used
 /// only by modules that are themselves to go.
-pub fn unused(ours: &OurModules, view: &View) -> BTreeSet<String> {
+pub(crate) fn unused(ours: &OurModules, view: &View) -> BTreeSet<String> {
     let free = |name: &&String| view.loaded.contains_key(*name) && view.need(name).is_none();
     let mut unused: BTreeSet<String> = ours.keys().filter(free).cloned().collect();
     loop {
@@ -116,13 +116,13 @@ pub fn unused(ours: &OurModules, view: &View) -> BTreeSet<String> {
 
 /// Of `ours`, those to unload now: found idle at the last sweep, idle still, and used by no module. Once
 /// they are gone, others may be due in the same sweep.
-pub fn due(ours: &OurModules, view: &View) -> Vec<String> {
+pub(crate) fn due(ours: &OurModules, view: &View) -> Vec<String> {
     let due = |name: &String| ours[name].idle && view.users(name).is_empty();
     unused(ours, view).into_iter().filter(due).collect()
 }
 
 /// Ends a sweep: marks what of `ours` is idle, for the next, and tells what became of each.
-pub fn mark(
+pub(crate) fn mark(
     ours: &mut OurModules,
     view: &View,
     gone: Vec<String>,

@@ -15,25 +15,25 @@ const IFF_UP: u32 = 1;
 
 /// A loaded module, as `/proc/modules` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// How often it is in use; each module that uses it counts once.
-    pub references: i32,
+    pub(crate) references: i32,
     /// The modules that use it.
-    pub users: Vec<String>,
+    pub(crate) users: Vec<String>,
     /// Neither being loaded nor being unloaded.
-    pub live: bool,
+    pub(crate) live: bool,
 }
 
 /// The loaded modules by name, with `_` for `-` as the kernel has it.
-pub type Modules = BTreeMap<String, Loaded>;
+pub(crate) type Modules = BTreeMap<String, Loaded>;
 
 /// `/proc/modules` at one moment, not taken apart: that is done only when it has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing(String);
+pub(crate) struct Listing(String);
 
 impl Listing {
     /// The names of those that came since `before`.
-    pub fn since(&self, before: &Listing) -> Vec<String> {
+    pub(crate) fn since(&self, before: &Listing) -> Vec<String> {
         if self == before {
             return Vec::new();
         }
@@ -48,7 +48,7 @@ impl Listing {
 
 /// The running kernel, seen through `proc` and `sys` below a root.
 #[derive(Clone, Debug)]
-pub struct Kernel {
+pub(crate) struct Kernel {
     root: PathBuf,
 }
 
@@ -60,7 +60,7 @@ impl Default for Kernel {
 
 impl Kernel {
     /// The kernel whose `proc` and `sys` are in `root`.
-    pub fn below(root: impl Into<PathBuf>) -> Self {
+    pub(crate) fn below(root: impl Into<PathBuf>) -> Self {
         Kernel { root: root.into() }
     }
 
@@ -69,7 +69,7 @@ impl Kernel {
     /// # Errors
     /// When `/proc/modules` cannot be read (a kernel without modules has none), or has no use counts
     /// (a kernel that cannot unload).
-    pub fn loaded(&self) -> Result<Modules> {
+    pub(crate) fn loaded(&self) -> Result<Modules> {
         let path = self.root.join("proc/modules");
         let modules = KernelModules::from_file(&path)
             .map_err(|error| Error::other(format!("cannot read {}: {error}", path.display())))?;
@@ -84,14 +84,14 @@ impl Kernel {
     ///
     /// # Errors
     /// When `/proc/modules` cannot be read: a kernel without modules has none.
-    pub fn listing(&self) -> Result<Listing> {
+    pub(crate) fn listing(&self) -> Result<Listing> {
         fs::read_to_string(self.root.join("proc/modules")).map(Listing)
     }
 
     /// What tells a loaded module from one of the same name loaded at another time of the same boot:
     /// the inode number of its `/sys/module` directory, which the kernel makes anew at each load and,
     /// counting upwards, does not give twice. `None` when it is not loaded.
-    pub fn identity(&self, name: &str) -> Option<u64> {
+    pub(crate) fn identity(&self, name: &str) -> Option<u64> {
         fs::metadata(self.root.join("sys/module").join(name)).map(|dir| dir.ino()).ok()
     }
 
@@ -99,7 +99,7 @@ impl Kernel {
     ///
     /// # Errors
     /// When `/proc/sys/kernel/random/boot_id` cannot be read.
-    pub fn boot_id(&self) -> Result<String> {
+    pub(crate) fn boot_id(&self) -> Result<String> {
         let path = self.root.join("proc/sys/kernel/random/boot_id");
         let id = fs::read_to_string(&path)
             .map_err(|error| Error::new(error.kind(), format!("cannot read {}: {error}", path.display())))?;
@@ -111,7 +111,7 @@ impl Kernel {
     /// it, away from under it. An interface without a device, like `dummy0`, does not tell its driver:
     /// there every module counts whose name holds the interface's, less its digits. (Not so `tunl0`'s
     /// ipip, nor interfaces of names of one's own.)
-    pub fn network_drivers(&self, loaded: &Modules) -> BTreeSet<String> {
+    pub(crate) fn network_drivers(&self, loaded: &Modules) -> BTreeSet<String> {
         let interfaces = fs::read_dir(self.root.join("sys/class/net")).into_iter().flatten().flatten();
         interfaces
             .filter(|interface| is_up(&interface.path()))
@@ -142,7 +142,7 @@ fn drivers(interface: &Path, loaded: &Modules) -> Vec<String> {
 /// # Errors
 /// The kernel's, such as `EWOULDBLOCK` for a module in use and `EPERM` without `CAP_SYS_MODULE`;
 /// `EINVAL` for a name with a NUL in it.
-pub fn unload(name: &str) -> nix::Result<()> {
+pub(crate) fn unload(name: &str) -> nix::Result<()> {
     let name = CString::new(name).map_err(|_| nix::Error::EINVAL)?;
     delete_module(&name, DeleteModuleFlags::O_NONBLOCK)
 }

@@ -5,7 +5,7 @@
 //! The file is TOML, a table a module, a line a setting; it is for people to read and may be edited.
 #![forbid(unsafe_code)]
 
-use crate::config::{Setting, SettingsOf};
+use crate::config::{Parameter, ParametersOf};
 use crate::order::name::{ModuleName, underscored};
 use kerneld_persist::replace::Turn;
 use std::collections::BTreeMap;
@@ -24,29 +24,29 @@ type Values = BTreeMap<String, String>;
 /// [`Values`] by module.
 type Saved = BTreeMap<String, Values>;
 
-/// Which settings of which modules are kept where. Modules that nobody listed cost nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct Drivers<'a> {
+/// Which parameters of which modules are kept, and where. Modules that are not listed cost nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedParameters {
     /// What to keep of which module; in the names `-` and `_` are equal.
-    pub settings: &'a BTreeMap<ModuleName, SettingsOf>,
+    pub(crate) listed: BTreeMap<ModuleName, ParametersOf>,
     /// Where the values are kept, `/var/lib/kerneld/drivers.toml` for root.
-    pub file: &'a Path,
+    pub(crate) file: PathBuf,
     /// Where `sys` and `proc` are: `/`.
-    pub sysroot: &'a Path,
+    pub(crate) sysroot: PathBuf,
 }
 
-impl Drivers<'_> {
+impl SavedParameters {
     /// Saves what may be lost when `name` is unloaded: the settings of that module and of those it
     /// depends on, which `modprobe -r` unloads too when nothing else uses them. Of all listed modules when
     /// no module has that name, for it may be an alias of any.
     ///
     /// Returns a sentence for the log about each thing that could not be saved.
-    pub fn save(&self, name: &str) -> Vec<String> {
+    pub(crate) fn save(&self, name: &str) -> Vec<String> {
         let name = underscored(name);
         let known = self.module(&name).exists();
         let mut complaints = Vec::new();
         let saved: Saved = self
-            .listed()
+            .listed_modules()
             .filter(|(module, _)| self.is_loaded(module) && (!known || self.may_go_with(module, &name)))
             .map(|(module, what)| {
                 let values = self.read_all(&module, what, &mut complaints);
@@ -60,12 +60,12 @@ impl Drivers<'_> {
     }
 
     /// The listed modules that are not loaded now.
-    pub fn absent(&self) -> Vec<String> {
-        self.listed().map(|(module, _)| module).filter(|module| !self.is_loaded(module)).collect()
+    pub(crate) fn absent(&self) -> Vec<String> {
+        self.listed_modules().map(|(module, _)| module).filter(|module| !self.is_loaded(module)).collect()
     }
 
-    /// [`Drivers::restore`] of those among `absent` that are loaded by now.
-    pub fn restore_arrived(&self, absent: &[String]) -> Vec<String> {
+    /// [`SavedParameters::restore`] of those among `absent` that are loaded by now.
+    pub(crate) fn restore_arrived(&self, absent: &[String]) -> Vec<String> {
         let arrived: Vec<&String> = absent.iter().filter(|module| self.is_loaded(module)).collect();
         self.restore(&arrived)
     }
@@ -74,9 +74,9 @@ impl Drivers<'_> {
     /// written, and only where the settings of today list it.
     ///
     /// Returns a sentence for the log about each setting that could not be put back.
-    pub fn restore<S: AsRef<str>>(&self, modules: &[S]) -> Vec<String> {
+    pub(crate) fn restore<S: AsRef<str>>(&self, modules: &[S]) -> Vec<String> {
         let modules: Vec<String> = modules.iter().map(|module| underscored(module.as_ref())).collect();
-        let listed: Vec<_> = self.listed().filter(|(module, _)| modules.contains(module)).collect();
+        let listed: Vec<_> = self.listed_modules().filter(|(module, _)| modules.contains(module)).collect();
         if listed.is_empty() {
             return Vec::new();
         }
@@ -88,8 +88,8 @@ impl Drivers<'_> {
         }
     }
 
-    fn listed(&self) -> impl Iterator<Item = (String, &SettingsOf)> {
-        self.settings.iter().map(|(module, what)| (underscored(module.as_str()), what))
+    fn listed_modules(&self) -> impl Iterator<Item = (String, &ParametersOf)> {
+        self.listed.iter().map(|(module, what)| (underscored(module.as_str()), what))
     }
 
     /// Where sysfs shows a module.
@@ -109,19 +109,19 @@ impl Drivers<'_> {
     }
 
     /// The paths of a module's settings as the running system has them, from its root.
-    fn paths(&self, module: &str, what: &SettingsOf) -> Vec<String> {
+    fn paths(&self, module: &str, what: &ParametersOf) -> Vec<String> {
         let parameters = format!("/sys/module/{module}/parameters");
         match what {
-            SettingsOf::AllWritable => names_in(&self.in_sysroot(&parameters))
+            ParametersOf::AllWritable => names_in(&self.in_sysroot(&parameters))
                 .into_iter()
                 .map(|name| format!("{parameters}/{name}"))
                 .filter(|path| has_mode(&self.in_sysroot(path), 0o600))
                 .collect(),
-            SettingsOf::Listed(settings) => settings
+            ParametersOf::Listed(settings) => settings
                 .iter()
                 .map(|setting| match setting {
-                    Setting::Parameter(name) => format!("{parameters}/{name}"),
-                    Setting::ProcSys(path) => path.display().to_string(),
+                    Parameter::OfModule(name) => format!("{parameters}/{name}"),
+                    Parameter::ProcSys(path) => path.display().to_string(),
                 })
                 .collect(),
         }
@@ -131,7 +131,7 @@ impl Drivers<'_> {
         self.sysroot.join(path.trim_start_matches('/'))
     }
 
-    fn read_all(&self, module: &str, what: &SettingsOf, complaints: &mut Vec<String>) -> Values {
+    fn read_all(&self, module: &str, what: &ParametersOf, complaints: &mut Vec<String>) -> Values {
         let mut values = Values::new();
         for path in self.paths(module, what) {
             match self.read(&path) {
@@ -151,7 +151,7 @@ impl Drivers<'_> {
         Ok(value)
     }
 
-    fn put_back(&self, module: &str, what: &SettingsOf, saved: &Saved) -> Vec<String> {
+    fn put_back(&self, module: &str, what: &ParametersOf, saved: &Saved) -> Vec<String> {
         let Some(values) = saved.get(module) else { return Vec::new() };
         let paths = self.paths(module, what);
         let values = paths.iter().filter_map(|path| Some((path, values.get(path)?)));
@@ -174,7 +174,7 @@ impl Drivers<'_> {
 
     /// Adds to what is kept, on disk when this returns.
     fn keep(&self, saved: Saved) -> Result<(), String> {
-        let turn = Turn::wait(self.file).map_err(|error| self.told("saved", error))?;
+        let turn = Turn::wait(&self.file).map_err(|error| self.told("saved", error))?;
         let mut kept = self.saved()?;
         let before = kept.clone();
         kept.extend(saved);
@@ -186,7 +186,7 @@ impl Drivers<'_> {
     }
 
     fn saved(&self) -> Result<Saved, String> {
-        let text = match fs::read_to_string(self.file) {
+        let text = match fs::read_to_string(&self.file) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Saved::new()),
             read => read.map_err(|error| self.told("read", error))?,
         };

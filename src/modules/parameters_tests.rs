@@ -5,15 +5,15 @@ use tempfile::TempDir;
 
 struct Machine {
     root: TempDir,
-    settings: BTreeMap<ModuleName, SettingsOf>,
+    listed: BTreeMap<ModuleName, ParametersOf>,
 }
 
 impl Machine {
     /// One where these modules' settings are kept.
-    fn new<const N: usize>(settings: [(&str, SettingsOf); N]) -> Self {
+    fn new<const N: usize>(settings: [(&str, ParametersOf); N]) -> Self {
         let name = |name: &str| ModuleName::new(name.as_bytes()).unwrap();
         let settings = settings.into_iter().map(|(module, what)| (name(module), what)).collect();
-        Machine { root: TempDir::new().unwrap(), settings }
+        Machine { root: TempDir::new().unwrap(), listed: settings }
     }
 
     fn file(&self) -> PathBuf {
@@ -22,12 +22,13 @@ impl Machine {
 
     fn save(&self, name: &str) -> Vec<String> {
         let file = self.file();
-        Drivers { settings: &self.settings, file: &file, sysroot: self.root.path() }.save(name)
+        SavedParameters { listed: self.listed.clone(), file, sysroot: self.root.path().to_owned() }.save(name)
     }
 
     fn restore(&self, modules: &[&str]) -> Vec<String> {
         let file = self.file();
-        Drivers { settings: &self.settings, file: &file, sysroot: self.root.path() }.restore(modules)
+        SavedParameters { listed: self.listed.clone(), file, sysroot: self.root.path().to_owned() }
+            .restore(modules)
     }
 
     fn put(&self, path: &str, value: &str) {
@@ -57,12 +58,12 @@ impl Machine {
     }
 }
 
-fn listed(settings: &[&str]) -> SettingsOf {
+fn listed(settings: &[&str]) -> ParametersOf {
     let setting = |text: &&str| match text.starts_with('/') {
-        true => Setting::ProcSys(text.into()),
-        false => Setting::Parameter((*text).to_owned()),
+        true => Parameter::ProcSys(text.into()),
+        false => Parameter::OfModule((*text).to_owned()),
     };
-    SettingsOf::Listed(settings.iter().map(setting).collect())
+    ParametersOf::Listed(settings.iter().map(setting).collect())
 }
 
 const NOTHING: [&str; 0] = [];
@@ -88,7 +89,7 @@ fn what_is_listed_survives_and_what_is_not_does_not() {
 
 #[test]
 fn all_writable_means_those_that_can_be_read_and_written() {
-    let machine = Machine::new([("m", SettingsOf::AllWritable)]);
+    let machine = Machine::new([("m", ParametersOf::AllWritable)]);
     let built_in = [("a", "1\n"), ("fixed", "1\n"), ("blind", "1\n"), ("text", "(null)\n")];
     machine.load("m", &built_in);
     for (name, _) in built_in {
@@ -108,7 +109,7 @@ fn all_writable_means_those_that_can_be_read_and_written() {
 
 #[test]
 fn a_module_that_another_uses_is_saved_with_it() {
-    let machine = Machine::new([("low", SettingsOf::AllWritable), ("other", SettingsOf::AllWritable)]);
+    let machine = Machine::new([("low", ParametersOf::AllWritable), ("other", ParametersOf::AllWritable)]);
     for module in ["low", "middle", "high", "other"] {
         machine.load(module, &[("a", "1\n")]);
     }
@@ -122,9 +123,9 @@ fn a_module_that_another_uses_is_saved_with_it() {
 #[test]
 fn an_alias_saves_every_listed_module_that_is_loaded() {
     let machine = Machine::new([
-        ("a", SettingsOf::AllWritable),
-        ("b", SettingsOf::AllWritable),
-        ("c", SettingsOf::AllWritable),
+        ("a", ParametersOf::AllWritable),
+        ("b", ParametersOf::AllWritable),
+        ("c", ParametersOf::AllWritable),
     ]);
     machine.load("a", &[("x", "1\n")]);
     machine.load("b", &[("x", "2\n")]);
@@ -136,7 +137,7 @@ fn an_alias_saves_every_listed_module_that_is_loaded() {
 
 #[test]
 fn saving_one_keeps_what_was_saved_of_others() {
-    let machine = Machine::new([("a", SettingsOf::AllWritable), ("b", SettingsOf::AllWritable)]);
+    let machine = Machine::new([("a", ParametersOf::AllWritable), ("b", ParametersOf::AllWritable)]);
     for module in ["a", "b"] {
         machine.load(module, &[("x", "5\n")]);
         assert_eq!(machine.save(module), NOTHING);
@@ -185,7 +186,7 @@ fn nothing_is_written_that_is_not_listed_today() {
 
 #[test]
 fn a_broken_file_is_told_with_its_line_and_left_alone() {
-    let machine = Machine::new([("m", SettingsOf::AllWritable)]);
+    let machine = Machine::new([("m", ParametersOf::AllWritable)]);
     machine.load("m", &[("a", "1\n")]);
     machine.put("drivers.toml", "[m]\na = \n");
     for complaints in [machine.save("m"), machine.restore(&["m"])] {

@@ -30,7 +30,7 @@ struct State {
 ///
 /// # Errors
 /// When this process may not unload modules, and as [`Store::sweep`].
-pub fn once(state_dir: &Path) -> Result<Swept, String> {
+pub(crate) fn once(state_dir: &Path) -> Result<Swept, String> {
     if modules_disabled() {
         return Err("kernel.modules_disabled is 1: no module can be unloaded before the next boot".to_owned());
     }
@@ -42,19 +42,19 @@ pub fn once(state_dir: &Path) -> Result<Swept, String> {
 
 /// The memory of what came in through us.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     dir: PathBuf,
     kernel: Kernel,
 }
 
 impl Store {
     /// The store in `state_dir`, of modules of `kernel`. Touches nothing yet.
-    pub fn open(state_dir: &Path, kernel: Kernel) -> Self {
+    pub(crate) fn open(state_dir: &Path, kernel: Kernel) -> Self {
         Store { dir: state_dir.to_owned(), kernel }
     }
 
     /// Whose modules these are.
-    pub fn kernel(&self) -> &Kernel {
+    pub(crate) fn kernel(&self) -> &Kernel {
         &self.kernel
     }
 
@@ -62,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// When the state file or the kernel's boot id cannot be read.
-    pub fn is_empty(&self) -> Result<bool, String> {
+    pub(crate) fn is_empty(&self) -> Result<bool, String> {
         Ok(self.read()?.modules.is_empty())
     }
 
@@ -70,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// When the state file cannot be read or replaced.
-    pub fn adopt(&self, arrivals: Arrivals) -> Result<(), String> {
+    pub(crate) fn adopt(&self, arrivals: Arrivals) -> Result<(), String> {
         if arrivals.is_empty() {
             return Ok(());
         }
@@ -87,7 +87,7 @@ impl Store {
     /// # Errors
     /// When the kernel or the state file cannot be read, or the file not be replaced. What `unload`
     /// cannot do is told in the result.
-    pub fn sweep(&self, unload: &mut dyn FnMut(&str) -> nix::Result<()>) -> Result<Swept, String> {
+    pub(crate) fn sweep(&self, unload: &mut dyn FnMut(&str) -> nix::Result<()>) -> Result<Swept, String> {
         if self.is_empty()? {
             return Ok(Swept::default());
         }

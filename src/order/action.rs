@@ -1,11 +1,11 @@
-//! What the executor may be asked to do, as the intake spells it out. Pure.
+//! What the executor may be asked to do. Pure.
 #![forbid(unsafe_code)]
 
 use super::name::{ModuleName, Refusal};
 use kerneld_protocol::request::{Command, ReplyTo};
 use std::net::IpAddr;
 
-/// Everything that the intake can ask of the executor.
+/// Everything that a request can ask of the executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Load a module or what an alias stands for.
@@ -32,15 +32,15 @@ pub enum Action {
     Unknown(Command),
 }
 
-/// A request on its way from the intake to the executor.
+/// A request, as the executor has judged it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub(crate) struct Order {
     /// Where the answer goes.
-    pub reply: ReplyTo,
+    pub(crate) reply: ReplyTo,
     /// The request's number.
-    pub command: Command,
+    pub(crate) command: Command,
     /// The request's text, for the journal.
-    pub text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
     /// What to do; or why not, for the answer and the log.
-    pub verdict: Result<Action, Refusal>,
+    pub(crate) verdict: Result<Action, Refusal>,
 }

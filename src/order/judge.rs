@@ -16,6 +16,11 @@ pub struct PersistNumbers {
     pub set: i64,
 }
 
+impl PersistNumbers {
+    /// Numbers that no request has.
+    pub const NONE: PersistNumbers = PersistNumbers { get: 0, set: 0 };
+}
+
 /// What a request comes to.
 ///
 /// # Errors

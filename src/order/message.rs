@@ -11,11 +11,11 @@ use kerneld_protocol::wire::Layout;
 
 /// Which messages are requests, and which of them are about persistent values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Served {
+pub(crate) struct Served {
     /// The types that are taken off the queue.
-    pub select: Select,
+    pub(crate) select: Select,
     /// The types of get_persist and set_persist.
-    pub persist: PersistNumbers,
+    pub(crate) persist: PersistNumbers,
 }
 
 impl Served {

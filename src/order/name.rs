@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Longest module name or alias: one byte less than the kernel's `MODULE_NAME_LEN` on 64-bit
 /// machines (56), as `__request_module` has it.
-pub const MAX_NAME: usize = 55;
+pub(crate) const MAX_NAME: usize = 55;
 
 /// Why a request is answered without being carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl ModuleName {
 }
 
 /// Whether a name may hold this byte.
-pub fn may_hold(byte: u8) -> bool {
+pub(crate) fn may_hold(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"'\"`/\\$&|;<>()[]{}*?!#~^".contains(&byte)
 }
 
@@ -95,7 +95,7 @@ impl TryFrom<String> for ModuleName {
 }
 
 /// A module's name as the kernel has it: `-` and `_` are equal, and it writes `_`.
-pub fn underscored(name: &str) -> String {
+pub(crate) fn underscored(name: &str) -> String {
     name.replace('-', "_")
 }
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::name::ModuleName;
-use kerneld_protocol::request::Command;
+use kerneld_protocol::request::{Command, ReplyTo};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -48,4 +48,13 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} '{}'", self.command(), self.text().escape_debug())
     }
+}
+
+/// A request whose answer is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    /// Its number in the journal.
+    pub request: u64,
+    /// Where the answer goes.
+    pub reply: ReplyTo,
 }

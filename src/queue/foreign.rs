@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// How old a message must be to be dropped.
-pub const AGE: Duration = Duration::from_secs(10);
+pub(crate) const AGE: Duration = Duration::from_secs(10);
 
 /// The longest that the daemon sleeps without a look at its queue: SysV queues wake nobody who does
 /// not receive, so a channel that others fill has to be looked at. With nothing else to do this is its
@@ -17,7 +17,7 @@ pub const AGE: Duration = Duration::from_secs(10);
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// What is remembered between two looks at the queue.
-pub struct StaleMessages {
+pub(crate) struct StaleMessages {
     queue: Queue,
     /// What the intake takes: nothing of that is stale.
     served: Select,
@@ -29,20 +29,16 @@ pub struct StaleMessages {
 
 impl StaleMessages {
     /// A first look comes [`AGE`] from now.
-    pub fn new(queue: Queue, served: Select, now: Instant) -> Self {
+    pub(crate) fn new(queue: Queue, served: Select, now: Instant) -> Self {
         StaleMessages { queue, served, next: now + AGE, pause: AGE, seen: HashMap::new() }
-    }
-
-    /// When [`StaleMessages::look`] wants to be called.
-    pub fn next_look(&self) -> Option<Instant> {
-        Some(self.next)
     }
 
     /// Looks, if it is time: while the queue is empty ever more rarely, while it is not every [`AGE`].
     /// In a full one, drops what lay there at the last look too and is not `wanted`.
-    pub fn look(&mut self, now: Instant, wanted: impl Fn(i64) -> bool) {
+    /// Says when it wants to be called next.
+    pub(crate) fn look(&mut self, now: Instant, wanted: impl Fn(i64) -> bool) -> Instant {
         if now < self.next {
-            return;
+            return self.next;
         }
         let stat = self.queue.stat();
         let used = stat.is_ok_and(|stat| stat.messages > 0);
@@ -53,6 +49,7 @@ impl StaleMessages {
         } else {
             self.seen.clear();
         }
+        self.next
     }
 
     fn drop_old(&mut self, wanted: impl Fn(i64) -> bool) {
@@ -114,8 +111,7 @@ mod tests {
         let mut stale = StaleMessages::new(queue, Select::UpTo(255), start);
         let mut now = start;
         let looks = std::iter::from_fn(|| {
-            let next = stale.next_look()?;
-            stale.look(next, |_| false);
+            let next = stale.look(now, |_| false);
             let pause = next - now;
             now = next;
             Some(pause.as_secs())

@@ -1,6 +1,7 @@
 //! The SysV queue as the daemon's own: who may use it, the answers on it, and what strangers leave there.
 #![forbid(unsafe_code)]
 
-pub mod foreign;
-pub mod outbox;
-pub mod ownership;
+pub(crate) mod answers;
+pub(crate) mod foreign;
+pub(crate) mod outbox;
+pub(crate) mod ownership;

@@ -2,7 +2,7 @@
 //! when nobody fetches them, as the 2.0 kernel dropped old messages from a full channel (`ipc/msg.c`).
 #![forbid(unsafe_code)]
 
-use kerneld_protocol::queue::{Buffer, Queue, Select};
+use kerneld_protocol::queue::{Queue, Select};
 use kerneld_protocol::request::ReplyTo;
 use log::warn;
 use nix::errno::Errno;
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How long an answer may lie unfetched (`ipc/msg.c`, Linux 2.0).
-pub const ANSWER_LIFE: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_LIFE: Duration = Duration::from_secs(10);
 
 /// How long an answer may wait for room: long enough for a channel that strangers filled to be cleared
 /// ([`crate::queue::foreign`]), for its client waits.
@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_millis(20);
 const FORGET_FROM: usize = 1024;
 
 /// Answers not yet known to have been fetched.
-pub struct Outbox {
+pub(crate) struct Outbox {
     queue: Queue,
     /// Answers that found the queue full, with when they were due.
     unsent: VecDeque<(Instant, i32, Vec<u8>)>,
@@ -33,12 +33,12 @@ pub struct Outbox {
 
 impl Outbox {
     /// An outbox onto a queue.
-    pub fn new(queue: Queue) -> Self {
+    pub(crate) fn new(queue: Queue) -> Self {
         Outbox { queue, unsent: VecDeque::new(), sent: VecDeque::new() }
     }
 
     /// Answers a request, now or as soon as there is room.
-    pub fn answer(&mut self, reply: ReplyTo, status: i32, text: &[u8], now: Instant) {
+    pub(crate) fn answer(&mut self, reply: ReplyTo, status: i32, text: &[u8], now: Instant) {
         if !reply.wanted() {
             return;
         }
@@ -49,7 +49,7 @@ impl Outbox {
     }
 
     /// Tries again what found no room, drops what waited too long, takes back what nobody fetched.
-    pub fn tend(&mut self, now: Instant) {
+    pub(crate) fn tend(&mut self, now: Instant) {
         for (since, id, mtext) in std::mem::take(&mut self.unsent) {
             if now.duration_since(since) >= UNSENT_LIFE {
                 warn!("the queue stayed full for {} s: dropped the answer to id {id}", UNSENT_LIFE.as_secs());
@@ -61,19 +61,19 @@ impl Outbox {
     }
 
     /// When [`Outbox::tend`] has something to do next.
-    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let retry = (!self.unsent.is_empty()).then(|| now + RETRY);
         let stale = self.sent.front().map(|(sent, _)| *sent + ANSWER_LIFE);
         retry.into_iter().chain(stale).min()
     }
 
     /// Whether an answer of this type is waited for.
-    pub fn owns(&self, mtype: i64) -> bool {
+    pub(crate) fn owns(&self, mtype: i64) -> bool {
         self.sent.iter().any(|(_, id)| i64::from(*id) == mtype)
     }
 
     /// Whether every answer has been sent, and fetched as far as can be told.
-    pub fn settled(&self) -> bool {
+    pub(crate) fn settled(&self) -> bool {
         self.unsent.is_empty() && (self.sent.is_empty() || self.queue_is_empty())
     }
 
@@ -108,13 +108,7 @@ impl Outbox {
     }
 
     fn discard(&self, id: i32) -> bool {
-        let mut buffer = Buffer::default();
-        let select = Select::Exactly(i64::from(id));
-        let mut found = false;
-        while self.queue.try_receive(select, &mut buffer) == Ok(true) {
-            found = true;
-        }
-        found
+        self.queue.drain(Select::Exactly(i64::from(id))).is_ok_and(|dropped| dropped > 0)
     }
 
     fn queue_is_empty(&self) -> bool {
@@ -125,6 +119,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kerneld_protocol::queue::Buffer;
     use kerneld_protocol::wire::Layout;
 
     fn reply(id: i32) -> ReplyTo {

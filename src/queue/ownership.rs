@@ -14,11 +14,12 @@ use std::time::Duration;
 /// Bytes that may wait in the queue, where the system lets us: enough for the answers to thousands.
 const CAPACITY: u64 = 1 << 20;
 
-/// Makes the queue of `key`, or takes over the one that a killed daemon left.
+/// Makes the queue of `key`, or takes over the one that a killed daemon left: at once if it is known that
+/// nobody serves it (`alone`), else after having asked.
 ///
 /// # Errors
 /// A sentence: the key is served already, or the system refuses.
-pub fn open(key: i32, alone: bool) -> Result<Queue, String> {
+pub(crate) fn open(key: i32, alone: bool) -> Result<Queue, String> {
     match Queue::create(key, 0o600) {
         Ok(queue) => Ok(queue),
         Err(Errno::EEXIST) if alone => Queue::open(key)
@@ -49,7 +50,11 @@ fn adopt(key: i32) -> Result<Queue, String> {
 ///
 /// # Errors
 /// A sentence: an unknown group, or the queue belongs to somebody else.
-pub fn give_access(queue: Queue, config: &QueueConfig, intake: Option<(u32, u32)>) -> Result<(), String> {
+pub(crate) fn give_access(
+    queue: Queue,
+    config: &QueueConfig,
+    intake: Option<(u32, u32)>,
+) -> Result<(), String> {
     let gid = match &config.group {
         Some(name) => group(name)?,
         None => Gid::effective(),

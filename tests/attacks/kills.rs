@@ -1,17 +1,20 @@
 //! SIGKILL at any instant: nothing that was sent is lost, and nothing is taken twice.
 
 use crate::ring::in_msgrcv;
-use crate::support::{Daemon, PATIENCE, comm, wait_for};
+use crate::support::{Daemon, PATIENCE, comm, fresh_key, launch, wait_for};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::ReplyTo;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder as recorder;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Requests of the short form; `KERNELD_TEST_KILLS=N` makes it N times as long.
 const REQUESTS: u64 = 30_000;
@@ -20,9 +23,27 @@ fn times() -> u64 {
     std::env::var("KERNELD_TEST_KILLS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
-/// A journal that holds everything; a command that runs nothing.
+/// A journal that holds everything.
+const CONFIG: &str = "[journal]\nsize = 1073741824\n";
+
+fn args(dir: &Path) -> [String; 2] {
+    let config = dir.join("kerneld.toml");
+    fs::write(&config, CONFIG).unwrap();
+    let helper = dir.join(recorder::NAME);
+    [format!("--config={}", config.display()), format!("--modprobe={}", helper.display())]
+}
+
 fn start() -> Daemon {
-    Daemon::prepare("[journal]\nsize = 1073741824\n")
+    let dir = TempDir::new().unwrap();
+    recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
+    let args = args(dir.path());
+    Daemon::start_in(dir, fresh_key(), &args.each_ref().map(String::as_str))
+}
+
+/// Starts another in place of one that was killed.
+fn start_again(daemon: &mut Daemon) {
+    let args = args(daemon.dir.path());
+    daemon.process = launch(&daemon.dir, daemon.key, &args.each_ref().map(String::as_str));
 }
 
 fn next(seed: &mut u64) -> u64 {
@@ -151,7 +172,7 @@ fn a_daemon_killed_in_a_burst_loses_nothing() {
             }
             daemon.process.wait().unwrap();
             kills += 1;
-            daemon.again();
+            start_again(&mut daemon);
         }
     });
     eprintln!("{requests} requests, {kills} kills");
@@ -166,5 +187,5 @@ fn an_intake_goes_with_its_executor_even_when_it_is_stopped() {
     daemon.process.kill().unwrap();
     daemon.process.wait().unwrap();
     wait_for("the intake to go", || comm(intake) != "kerneld-intake");
-    daemon.again();
+    start_again(&mut daemon);
 }

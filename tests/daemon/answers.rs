@@ -4,10 +4,7 @@ use crate::support::{Daemon, PATIENCE};
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::Layout;
 
-#[path = "../../compat/protocol/tests/vectors/answers.rs"]
-mod vectors;
-
-use vectors::{Recorded, recorded};
+use kerneld_test_support::answers::{Recorded, recorded};
 
 /// kdstat's text with what differs from run to run, and the version, written as in the vectors.
 fn as_recorded(text: &str, daemon: &Daemon) -> String {

@@ -1,9 +1,9 @@
 //! How the helper is run: arguments, environment, descriptors, and what its end means.
 
 use crate::support::Daemon;
-use kerneld::demo::recorder::Record;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder::Record;
 use std::os::unix::fs::PermissionsExt;
 
 fn only_record(daemon: &Daemon) -> Record {
@@ -42,21 +42,22 @@ fn release_adds_r_and_the_new_protocol_tells_who_asked() {
 fn descriptors_inherited_by_the_daemon_end_there() {
     use std::os::unix::process::CommandExt;
     let dir = tempfile::TempDir::new().unwrap();
-    let recorder =
-        kerneld::demo::recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
+    let recorder = kerneld_recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
     let key = crate::support::fresh_key();
     let script = format!(
-        "exec 7</dev/zero 9</dev/zero; trap '' HUP USR1; exec {} --foreground --key {key} --state-dir {} --modprobe {} 2>{}",
+        "exec 7</dev/zero 9</dev/zero; trap '' HUP USR1; exec {} --foreground --ready-fd 1 --key {key} --state-dir {} --modprobe {} 2>{}",
         env!("CARGO_BIN_EXE_kerneld"),
         dir.path().join("state").display(),
         recorder.display(),
         dir.path().join("log").display(),
     );
-    let process = std::process::Command::new("/bin/sh").arg0("sh").args(["-c", &script]).spawn().unwrap();
-    let log = dir.path().join("log");
-    crate::support::wait_for("the daemon", || {
-        std::fs::read_to_string(&log).is_ok_and(|log| log.contains("serving queue"))
-    });
+    let mut process = std::process::Command::new("/bin/sh")
+        .arg0("sh")
+        .args(["-c", &script])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(crate::support::wait_until_ready(&mut process));
     let daemon = Daemon { key, dir, process };
     daemon.status(Command::RequestModule, "ppp");
     let record = only_record(&daemon);

@@ -72,7 +72,7 @@ fn the_queue_of_a_killed_daemon_is_taken_over() {
     first.process.kill().unwrap();
     first.process.wait().unwrap();
     wait_for("the intake to see that it is alone", || comm(intake) != "kerneld-intake");
-    let recorder = first.dir.path().join(kerneld::demo::recorder::NAME);
+    let recorder = first.dir.path().join(kerneld_recorder::NAME);
     let second =
         Daemon::start_in(TempDir::new().unwrap(), first.key, &["--modprobe", recorder.to_str().unwrap()]);
     assert_eq!(second.queue().id(), id);
@@ -179,4 +179,28 @@ fn mistakes_in_the_configuration_stop_the_start_with_file_and_line() {
         .unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("kerneld.toml:2: "), "{error}");
+}
+
+#[test]
+fn a_service_manager_is_told_when_requests_are_served() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let manager = std::os::unix::net::UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    std::fs::write(dir.path().join("empty.toml"), "").unwrap();
+    let key = fresh_key();
+    let process = crate::support::kerneld()
+        .args(["--foreground", "--dry-run", "--key", &key.to_string()])
+        .arg(format!("--config={}", dir.path().join("empty.toml").display()))
+        .arg(format!("--state-dir={}", dir.path().join("state").display()))
+        .env("NOTIFY_SOCKET", dir.path().join("notify"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let daemon = Daemon { key, dir, process };
+    let mut text = [0; 200];
+    let length = manager.recv(&mut text).unwrap();
+    let told = String::from_utf8_lossy(&text[..length]);
+    assert!(told.lines().any(|line| line == "READY=1"), "{told}");
+    assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
 }

@@ -249,7 +249,7 @@ fn a_channel_filled_by_strangers_is_cleared() {
     while queue.send(300, &[0; 900]).is_ok() {}
     while queue.send(301, b"").is_ok() {}
     assert_eq!(daemon.status(Command::RequestModule, "exit7"), 7, "as soon as there is room");
-    assert!(daemon.log().contains("the channel was full"));
+    wait_for("the log", || daemon.log().contains("the channel was full"));
     assert!(!queue.try_receive(Select::Exactly(300), &mut Buffer::default()).unwrap());
 }
 
@@ -272,7 +272,7 @@ fn after_a_crash_every_waiting_client_is_answered() {
     assert_eq!(later.join().unwrap().status, 6);
     let ran = argv(&first);
     assert_eq!(ran.iter().filter(|argv| *argv == "-q -- wait").count(), 2, "run again: {ran:?}");
-    let null = |record: &kerneld::demo::recorder::Record| {
+    let null = |record: &kerneld_recorder::Record| {
         record.fds.values().all(|target| target == Path::new("/dev/null"))
     };
     assert!(first.records().iter().all(null), "helpers of the very beginning too");

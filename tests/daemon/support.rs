@@ -1,16 +1,18 @@
 //! A daemon for one test, on a queue and in a directory of its own, with a recorder as its helper.
 
-use kerneld::demo::recorder::{self, Record};
-pub use kerneld_test_support::{PATIENCE, fresh_key, wait_until as wait_for};
-
 use kerneld_protocol::client::{Answer, Client, Failure};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder::{self as recorder, Record};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
+
+pub use kerneld_test_support::daemon::wait_until_ready;
+pub use kerneld_test_support::process::{children, comm};
+pub use kerneld_test_support::{PATIENCE, fresh_key, wait_until as wait_for};
 
 pub struct Daemon {
     pub key: i32,
@@ -29,7 +31,7 @@ pub fn program(name: &str) -> Command {
     Command::new(path)
 }
 
-fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
+pub fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
     let log = dir.path().join("log");
     let file = fs::File::options().append(true).create(true).open(&log).unwrap();
     // Never the machine's own configuration.
@@ -37,21 +39,18 @@ fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
     fs::write(&config, "").unwrap();
     let configured = args.iter().any(|arg| arg.starts_with("--config"));
     let mut process = kerneld()
-        .args(["--foreground", "--key", &key.to_string()])
+        .args(["--foreground", "--ready-fd=1", "--key", &key.to_string()])
         .args((!configured).then(|| format!("--config={}", config.display())))
         .arg("--state-dir")
         .arg(dir.path().join("state"))
         .args(args)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(file)
         .spawn()
         .unwrap();
-    wait_for("the daemon to serve", || {
-        let ended = process.try_wait().unwrap();
-        assert!(ended.is_none(), "the daemon ended: {}", fs::read_to_string(&log).unwrap());
-        fs::read_to_string(&log).unwrap().contains("serving queue")
-    });
+    let serves = wait_until_ready(&mut process);
+    assert!(serves, "the daemon ended: {}", fs::read_to_string(&log).unwrap());
     process
 }
 
@@ -78,22 +77,6 @@ impl Daemon {
         self.process = launch(&self.dir, self.key, &args);
     }
 
-    /// With this configuration, whose helper is the recorder; [`Daemon::again`] starts it anew.
-    pub fn prepare(config: &str) -> Self {
-        let dir = TempDir::new().unwrap();
-        let recorder = recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
-        fs::write(dir.path().join("kerneld.toml"), format!("modprobe = {recorder:?}\n{config}")).unwrap();
-        let config = format!("--config={}", dir.path().join("kerneld.toml").display());
-        Self::start_in(dir, fresh_key(), &[&config])
-    }
-
-    /// Starts one that was made by [`Daemon::prepare`] in place of one that was killed.
-    pub fn again(&mut self) {
-        fs::rename(self.dir.path().join("log"), self.dir.path().join("log.old")).unwrap();
-        let config = format!("--config={}", self.dir.path().join("kerneld.toml").display());
-        self.process = launch(&self.dir, self.key, &[&config]);
-    }
-
     pub fn client(&self, layout: Layout) -> Client {
         Client::open(self.key, layout).unwrap()
     }
@@ -116,7 +99,7 @@ impl Daemon {
     }
 
     pub fn records(&self) -> Vec<Record> {
-        recorder::read(self.dir.path()).unwrap()
+        recorder::runs(self.dir.path()).unwrap()
     }
 
     /// Requests of this text that were taken in.
@@ -170,17 +153,4 @@ impl Drop for Daemon {
             assert!(left.is_err(), "the daemon left its queue behind; its log:\n{}", self.log());
         }
     }
-}
-
-pub fn children(pid: u32) -> Vec<i32> {
-    let mut found = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-        let children = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
-        found.extend(children.split_whitespace().map(|pid| pid.parse::<i32>().unwrap()));
-    }
-    found
-}
-
-pub fn comm(pid: i32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }

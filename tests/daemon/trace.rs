@@ -1,11 +1,11 @@
 //! What the daemon asks of the kernel while it serves, seen by strace. A socket may need the very
 //! module that is being asked for, so no request may lead to one; and no helper is run by a shell.
 
-use crate::support::{Daemon, children, fresh_key, wait_for};
-use kerneld::demo::recorder;
-use kerneld::intake::sandbox;
+use crate::support::{Daemon, children, fresh_key, wait_for, wait_until_ready};
+use kerneld::inside::{ALLOWED, CHECKED};
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder as recorder;
 use kerneld_test_support::{have, have_program};
 use std::fs;
 use std::path::Path;
@@ -57,12 +57,13 @@ fn traced() -> Daemon {
     fs::write(&config, configuration(&recorder)).unwrap();
     let key = fresh_key();
     let log = dir.path().join("log");
-    let process = Command::new("strace")
+    let mut process = Command::new("strace")
         .args(["-D", "-f", "-n", "-s", "4096", "-o"])
         .arg(dir.path().join("trace"))
         .args([
             env!("CARGO_BIN_EXE_kerneld"),
             "--foreground",
+            "--ready-fd=1",
             "delay=1",
             "--key",
             &key.to_string(),
@@ -72,11 +73,11 @@ fn traced() -> Daemon {
         .arg("--state-dir")
         .arg(dir.path().join("state"))
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    wait_for("the daemon to serve", || fs::read_to_string(&log).unwrap().contains("serving queue"));
+    assert!(wait_until_ready(&mut process), "{}", fs::read_to_string(&log).unwrap());
     Daemon { key, dir, process }
 }
 
@@ -135,7 +136,7 @@ impl Call {
 
 /// The calls from the start of service to the end, without what helpers do once they run.
 fn calls_in_service(trace: &str) -> Vec<Call> {
-    let (_, service) = trace.split_once("serving queue").unwrap();
+    let (_, service) = trace.split_once("\"ready\\n\"").unwrap();
     let mut helpers = Vec::new();
     let mut calls = Vec::new();
     for call in service.lines().filter_map(Call::parse) {
@@ -200,7 +201,7 @@ fn no_sockets(calls: &[Call]) {
 fn on_the_list(intakes: &[&Call]) {
     assert!(intakes.iter().any(|call| call.name == "msgrcv"), "nothing was seen of the intake");
     for Call { name, number, args, .. } in intakes {
-        let listed = sandbox::ALLOWED.contains(number) || sandbox::CHECKED.contains(number);
+        let listed = ALLOWED.contains(number) || CHECKED.contains(number);
         assert!(listed && !args.contains("PROT_EXEC"), "{name}({args}");
     }
 }

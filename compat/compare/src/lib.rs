@@ -1,9 +1,9 @@
 //! Old against new, request by request: scenarios are run on the old kerneld (or a model of it) and on
 //! the new one, and what others can see of both is compared.
 //!
-//! * [`scenario`]: the timeline, read from a file or from a journal; [`plan`]: how helpers behave in it;
+//! * [`scenario`]: the timeline, read from a file or from a journal;
 //! * [`world`]: taking the steps, in virtual time on the model or in real time on a daemon;
-//! * [`model`]: the old kerneld; [`recorder`]: the helpers of all daemons;
+//! * [`model`]: the old kerneld;
 //! * [`subject`]: what can be compared: the model, a real old kerneld, ours;
 //! * [`observe`]: what was seen;
 //! * [`verdict`]: both sides side by side, what may differ and why, all scenarios, the report;
@@ -15,8 +15,6 @@ pub mod cli;
 pub mod model;
 pub mod observe;
 pub mod pattern;
-pub mod plan;
-pub mod recorder;
 pub mod role;
 pub mod scenario;
 pub mod subject;

@@ -5,10 +5,7 @@ use kerneld_compare::{scenario, world};
 use kerneld_protocol::wire::Message;
 use std::path::Path;
 
-#[path = "../../protocol/tests/vectors/answers.rs"]
-mod answers;
-
-use answers::{Recorded, recorded};
+use kerneld_test_support::answers::{Recorded, recorded};
 
 /// How the helper behaved that the real kerneld was recorded with.
 const HELPERS: &str = r#"

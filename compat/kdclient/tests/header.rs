@@ -1,18 +1,12 @@
 //! `<linux/kerneld.h>` compiles in every language that an old source may be.
 
-/// Where the header and the C programs are.
-const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-
-#[path = "../../tests/c/mod.rs"]
-mod c;
-
-use c::Compiler;
+use kerneld_test_support::compiler::{CC, Compiler};
 
 const C: [&str; 6] = ["gnu89", "gnu99", "gnu11", "gnu17", "c99", "c17"];
 const CPLUSPLUS: [&str; 3] = ["c++98", "c++17", "gnu++20"];
 
 const COMPILERS: [(Compiler, &[&str]); 5] = [
-    (c::CC, &C),
+    (CC, &C),
     (Compiler::new("gcc-multilib", "cc", &["-m32"]), &C),
     (Compiler::new("clang", "clang", &[]), &C),
     (Compiler::new("g++", "c++", &["-x", "c++"]), &CPLUSPLUS),

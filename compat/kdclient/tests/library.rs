@@ -1,23 +1,15 @@
 //! `libkdclient`, shared and static, from C, against a real kerneld.
 
-/// Where the header and the C programs are.
-const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-
-#[path = "../../tests/c/mod.rs"]
-mod c;
-#[path = "../../tests/daemon/mod.rs"]
-#[expect(dead_code, reason = "the tests of kdrun need more of it")]
-mod daemon;
-
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use daemon::{Daemon, Place, text};
 use kerneld_protocol::client::Client;
 use kerneld_protocol::request::Command as Request;
 use kerneld_protocol::wire::Layout;
 use kerneld_test_support::as_root;
+use kerneld_test_support::compiler as c;
+use kerneld_test_support::daemon::{Daemon, Place, text};
 
 /// Where cargo put libkdclient: beside this test.
 fn libraries() -> PathBuf {

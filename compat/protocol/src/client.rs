@@ -198,28 +198,17 @@ impl Client {
     /// Takes an unread request back; says whether it was still there. Others' requests of the same
     /// command that are met on the way go back behind it.
     fn withdraw(&self, id: i32, command: Command) -> bool {
-        let mut buffer = Buffer::default();
-        let mut others = Vec::new();
-        let mut found = false;
-        while !found && self.queue.try_receive(Select::Exactly(command.number()), &mut buffer) == Ok(true) {
-            found = Message::decode(buffer.mtext()).is_ok_and(|message| message.id == i64::from(id));
-            if !found {
-                others.push(buffer.mtext().to_vec());
-            }
-        }
-        for other in others {
-            while self.queue.send(command.number(), &other) == Err(Errno::EAGAIN) {
-                thread::sleep(Duration::from_millis(5));
-            }
-        }
-        found
+        let ours = |mtext: &[u8]| Message::decode(mtext).is_ok_and(|message| message.id == i64::from(id));
+        let sifted = self.queue.sift_by(Select::Exactly(command.number()), |_, mtext| !ours(mtext));
+        sifted.is_ok_and(|mut sifted| {
+            self.queue.put_back_within(&mut sifted.waiting, Duration::MAX);
+            sifted.dropped > 0
+        })
     }
 
     /// Drops whatever waits under `id`: nothing that is still wanted.
     fn discard(&self, id: i32) -> Result<(), Errno> {
-        let mut buffer = Buffer::default();
-        while self.queue.try_receive(Select::Exactly(i64::from(id)), &mut buffer)? {}
-        Ok(())
+        self.queue.drain(Select::Exactly(i64::from(id))).map(drop)
     }
 }
 

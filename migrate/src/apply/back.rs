@@ -7,12 +7,10 @@ use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::files::{copy, open_folder, remove, split, sync, temporary};
-use super::flow::Observer;
 use super::folders::restore_stamps;
-use super::forward::write_manifest;
-use super::manifest::{Entry, FOLDER, MANIFEST, Manifest, Phase};
+use super::manifest::{Entry, FOLDER, MANIFEST, Manifest, Observer, Phase, write_manifest};
 use crate::error::{Error, Result};
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// Puts every old file back and removes what was not there before.
 pub(super) fn take_back(root: &Root, mut manifest: Manifest, observer: &mut Observer) -> Result<()> {

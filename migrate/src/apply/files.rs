@@ -12,7 +12,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use crate::error::{Error, Result};
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// Writes a file and renames it to its place.
 pub(super) fn write_at(

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use super::back::{remove_remains, take_back};
 use super::folders::{Folders, lock, lock_existing};
 use super::forward::{commit, prepare, stage};
-use super::manifest::{Manifest, Phase};
+use super::manifest::{Manifest, Observer, Phase};
 use crate::account::{Account, Line};
 use crate::error::{Error, Result};
 use crate::new::output::OutputFile;
 use crate::old::bytes::to_bytes;
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// What a run changed.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,9 +20,6 @@ pub enum Outcome {
     /// These paths were written or put back.
     Changed(Vec<String>),
 }
-
-/// Called before each step with its name: for tests that stop in the middle.
-pub type Observer<'a> = dyn FnMut(&str) + 'a;
 
 /// Refuses while lines need a person, except those in `accepted` (`FILE:LINE`).
 ///

@@ -13,7 +13,7 @@ use super::files::{make_folders, open_folder, split};
 use super::manifest::{FOLDER, Stamp};
 use crate::error::{Error, Result};
 use crate::new::output::OutputFile;
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// Folders as they were before anything was written.
 #[derive(Default)]

@@ -8,16 +8,13 @@ use nix::fcntl::{AtFlags, OFlag, renameat};
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::linkat;
 
-use super::files::{
-    copy, make_folders, open_folder, remove, split, sync, temporary, write_at, write_temporary,
-};
-use super::flow::Observer;
+use super::files::{copy, make_folders, open_folder, remove, split, sync, temporary, write_temporary};
 use super::folders::Folders;
-use super::manifest::{Entry, FOLDER, MANIFEST, Manifest, Phase};
+use super::manifest::{Entry, FOLDER, Manifest, Observer, Phase, write_manifest};
 use crate::error::{Error, Result};
 use crate::new::output::OutputFile;
 use crate::old::bytes::{from_bytes, to_bytes};
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// Saves the old files and writes down what will be done. Changes nothing that anyone reads.
 pub(super) fn prepare(
@@ -123,11 +120,4 @@ fn save(root: &Root, path: &str, backup: &str) -> io::Result<()> {
         Err(Errno::EXDEV | Errno::EPERM | Errno::EMLINK) => copy(&folder, name, &ours, backup),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Writes the manifest, whole or not at all.
-pub(super) fn write_manifest(root: &Root, manifest: &Manifest) -> Result<()> {
-    let text = serde_json::to_vec_pretty(manifest).expect("strings and numbers are JSON");
-    let write = || write_at(&open_folder(root, FOLDER)?, MANIFEST, &text, None);
-    write().map_err(|why| Error::write(format!("{FOLDER}/{MANIFEST}"), why))
 }

@@ -5,13 +5,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::{open_folder, write_at};
 use crate::error::{Error, Result};
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// The folder below the root that holds the manifest and the old files.
 pub const FOLDER: &str = "/var/lib/kerneld-migrate";
 /// The manifest's file name in [`FOLDER`].
 pub const MANIFEST: &str = "manifest.json";
+
+/// Called before each step with its name: for tests that stop in the middle.
+pub type Observer<'a> = dyn FnMut(&str) + 'a;
 
 /// How far `apply` or `undo` has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,4 +90,11 @@ pub fn open_old_system(path: &Path) -> Result<Root> {
         Some(manifest) => root.looking_through(manifest.replaced()),
         None => root,
     })
+}
+
+/// Writes the manifest, whole or not at all.
+pub(super) fn write_manifest(root: &Root, manifest: &Manifest) -> Result<()> {
+    let text = serde_json::to_vec_pretty(manifest).expect("strings and numbers are JSON");
+    let write = || write_at(&open_folder(root, FOLDER)?, MANIFEST, &text, None);
+    write().map_err(|why| Error::write(format!("{FOLDER}/{MANIFEST}"), why))
 }

@@ -13,5 +13,5 @@ mod forward;
 pub(crate) mod manifest;
 pub(crate) mod tree;
 
-pub use flow::{Observer, Outcome, apply, check_accepted, undo};
-pub use manifest::open_old_system;
+pub use flow::{Outcome, apply, check_accepted, undo};
+pub use manifest::{Observer, open_old_system};

@@ -9,7 +9,7 @@ use nix::fcntl::renameat;
 use super::files::{make_folders, open_folder, split, temporary, write_temporary};
 use crate::error::{Error, Result};
 use crate::new::output::OutputFile;
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// Writes files below a directory, each whole or not at all; returns their paths. The directory is made where it
 /// is missing.

@@ -1,8 +1,8 @@
 //! Names then and now, from the tables under `data/`.
 
 pub mod modules;
-pub mod parameters;
-pub mod requests;
+pub(crate) mod parameters;
+pub(crate) mod requests;
 
 /// The rows of a table: tab-separated fields, `#` lines left out.
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {

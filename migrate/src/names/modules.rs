@@ -170,6 +170,11 @@ pub fn is_another_driver(old: &str) -> bool {
     ROWS.get(&underscored(old)).is_some_and(|row| row.fate == Fate::Replaced)
 }
 
+/// Whether a module is one of ALSA's: their parameters lost a `snd_` before their names after ALSA 0.5.
+pub fn is_of_alsa(old: &str) -> bool {
+    old == "snd" || old.starts_with("snd-") || old.starts_with("snd_")
+}
+
 /// The target that an alias has under kernels 2.2 (`false`) or 2.4 (`true`), where its module's name changed.
 pub fn under_modutils(alias: &str, old: &str, kernel_2_4: bool) -> Option<&'static str> {
     match (alias, old, kernel_2_4) {

@@ -25,7 +25,7 @@ pub enum Parameter {
     /// It has the same name.
     Same,
     /// It has another name.
-    Renamed(&'static str),
+    Renamed(String),
     /// It belongs to another module, under this name.
     Moved { module: &'static str, name: &'static str },
     /// It is gone, and why.
@@ -37,6 +37,9 @@ pub fn today(module: &str, name: &str) -> Parameter {
     let key = underscored(module);
     let row = ROWS.get(&(key.clone(), name)).or_else(|| ROWS.get(&(key, "*")));
     match row {
+        None if name.starts_with("snd_") && modules::is_of_alsa(module) => {
+            Parameter::Renamed(name["snd_".len()..].to_owned())
+        }
         None if modules::is_another_driver(module) => {
             Parameter::Gone("another driver serves today, to which it means nothing")
         }
@@ -45,7 +48,7 @@ pub fn today(module: &str, name: &str) -> Parameter {
         Some((today, _)) => match today.split_once(':') {
             Some((module, name)) => Parameter::Moved { module, name },
             None if *today == name => Parameter::Same,
-            None => Parameter::Renamed(today),
+            None => Parameter::Renamed((*today).to_owned()),
         },
     }
 }
@@ -57,7 +60,9 @@ mod tests {
     #[test]
     fn parameters_move_with_their_modules() {
         assert_eq!(today("ne2k-pci", "options"), Parameter::Same);
-        assert_eq!(today("tulip", "debug"), Parameter::Renamed("tulip_debug"));
+        assert_eq!(today("tulip", "debug"), Parameter::Renamed("tulip_debug".to_owned()));
+        assert_eq!(today("snd-card-ens1371", "snd_index"), Parameter::Renamed("index".to_owned()));
+        assert!(matches!(today("snd", "snd_device_mode"), Parameter::Gone(_)));
         assert_eq!(
             today("ip_masq_ftp", "ports"),
             Parameter::Moved { module: "nf_conntrack_ftp", name: "ports" }

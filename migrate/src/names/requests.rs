@@ -94,6 +94,9 @@ pub fn today(old: &str) -> Request {
 }
 
 /// The names that kernels 2.2 (`false`) or 2.4 (`true`) ask for in place of `old`; none: it is gone, and why.
+///
+/// # Errors
+/// Why it is gone.
 pub fn under_modutils(old: &str, kernel_2_4: bool) -> Result<Vec<String>, &'static str> {
     let same = Ok(vec![old.to_owned()]);
     let Some(row) = ROWS.iter().find(|row| matches(row.old, old).is_some()) else { return same };
@@ -146,6 +149,11 @@ mod tests {
         for (old, new) in [
             ("iso9660", "fs-iso9660"),
             ("eth0", "netdev-eth0"),
+            ("bond0", "netdev-bond0"),
+            ("tun3", "netdev-tun3"),
+            ("ath0", "netdev-ath0"),
+            ("ipsec1", "netdev-ipsec1"),
+            ("hfsplus", "fs-hfsplus"),
             ("char-major-14", "char-major-14-*"),
             ("block-major-8", "block-major-8-*"),
             ("char-major-10-135", "char-major-10-135"),

@@ -9,7 +9,7 @@ use crate::old::bytes::from_bytes;
 use crate::old::discover::{CRONTABS, Found};
 use crate::old::modules_conf::directive::Directive;
 use crate::old::modules_conf::reader::Statement;
-use crate::old::root::Root;
+use crate::root::Root;
 
 const CONFIGURATION: &str = "/etc/modules.conf";
 const SYSCTL: &str = "/etc/sysctl.conf";

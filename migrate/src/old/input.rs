@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::bytes::from_bytes;
-use super::modules_conf::lines::{Logical, logical_lines};
-use super::root::Root;
+use super::lines::{Logical, logical_lines};
 use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
+use crate::root::Root;
 
 /// A logical line of a file: comments cut, continuations joined.
 pub(crate) struct InputLine {

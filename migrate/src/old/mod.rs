@@ -1,10 +1,10 @@
 //! What the old system says: its files, read as its own programs read them.
 
 pub mod bytes;
-pub mod discover;
+pub(crate) mod discover;
 mod input;
-pub mod modules_conf;
-pub mod root;
+pub(crate) mod lines;
+pub(crate) mod modules_conf;
 mod scanner;
-pub mod shell;
-pub mod snippets;
+pub(crate) mod shell;
+pub(crate) mod snippets;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::input::enter;
 use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
-use crate::old::modules_conf::lines::logical_lines;
+use crate::old::lines::logical_lines;
 use crate::old::modules_conf::reader::Reader;
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// The snippets in the order in which update-modules joins them. On Debian, `arch/` holds one per machine type.
 fn paths(root: &Root) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The plan for people and for programs.
 
-pub mod fleet;
+pub(crate) mod fleet;
 pub mod html;
 pub mod json;
 pub mod text;

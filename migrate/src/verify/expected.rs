@@ -59,45 +59,43 @@ impl Expected {
 
 /// What a name of the old configuration is expected to give.
 pub fn expected(plan: &Plan, kernel: &Kernel, name: &str) -> Expected {
-    let meaning = &plan.meaning;
-    let resolved = meaning.resolve(name);
-    if meaning.is_for_nobody(name, &resolved.chain) {
-        return Expected::Gone("a request that no kernel makes".to_owned());
+    let resolved = plan.meaning.resolve(name);
+    match &resolved.end {
+        _ if name.starts_with('/') => Expected::Gone("devfs".to_owned()),
+        _ if plan.meaning.is_for_nobody(name) => Expected::Gone("no kernel asks for it".to_owned()),
+        End::Loop => Expected::Open,
+        _ if is_open(plan, name) => Expected::Open,
+        End::Off => Expected::Off,
+        End::List(kind, list) => members(plan, kernel, *kind, list),
+        End::Module(module) => module_load(plan, kernel, name, &resolved.chain, module),
     }
-    let mut names = resolved.chain.clone();
-    let module = match &resolved.end {
-        End::Module(module) => module,
-        End::Off if is_open(plan, name) => return Expected::Open,
-        End::Off => return Expected::Off,
-        End::Loop => return Expected::Open,
-        End::List(kind, list) => {
-            return if is_open(plan, name) { Expected::Open } else { members(plan, kernel, *kind, list) };
-        }
-    };
-    names.push(module.clone());
-    if is_open(plan, name) || name.starts_with('/') {
-        return if name.starts_with('/') { Expected::Gone("devfs".to_owned()) } else { Expected::Open };
-    }
+}
+
+fn module_load(plan: &Plan, kernel: &Kernel, name: &str, chain: &[String], module: &str) -> Expected {
     match modules::today_for(name, module, Some(kernel)) {
         Today::Module { name: today, .. } => {
-            let mut words = meaning.module_options(module);
-            words.extend(meaning.alias_options(&resolved.chain));
-            let open = |word: &Given| plan.account.line(word.line).fate == Some(Fate::NeedsAttention);
-            words.retain(|word| !open(word));
-            let commands = load_commands(plan, &names);
-            let beside = beside(plan, kernel, &names);
-            let replaced = names.iter().any(|name| meaning.command_of(name, CommandKind::Install).is_some());
-            Expected::Module(Load {
-                today,
-                options: words::today(module, words).own,
-                commands,
-                replaced,
-                beside,
-            })
+            let names: Vec<String> = chain.iter().cloned().chain([module.to_owned()]).collect();
+            Expected::Module(Load { today, ..load(plan, kernel, chain, &names) })
         }
         Today::Builtin { name: today } => Expected::Module(Load { today, ..Load::default() }),
         Today::Gone { why } | Today::Absent { why, .. } => Expected::Gone(why),
         Today::External { .. } | Today::Unknown => Expected::Open,
+    }
+}
+
+/// What goes with the load of the last of these names.
+fn load(plan: &Plan, kernel: &Kernel, chain: &[String], names: &[String]) -> Load {
+    let (meaning, module) = (&plan.meaning, &names[names.len() - 1]);
+    let mut given = meaning.module_options(module);
+    given.extend(meaning.alias_options(chain));
+    given.retain(|word| plan.account.line(word.line).fate != Some(Fate::NeedsAttention));
+    let is_replaced = |name: &String| meaning.command_of(name, CommandKind::Install).is_some();
+    Load {
+        today: String::new(),
+        options: words::today(module, given).own,
+        commands: load_commands(plan, names),
+        replaced: names.iter().any(is_replaced),
+        beside: beside(plan, kernel, names),
     }
 }
 

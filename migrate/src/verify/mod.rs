@@ -5,7 +5,7 @@
 
 mod compare;
 mod expected;
-pub mod explain;
+pub(crate) mod explain;
 mod judge;
 mod layout;
 pub mod modprobe;

@@ -1,6 +1,8 @@
 //! What the tests of this crate share: fixtures, snapshots of trees, the real kernel's index.
 #![allow(dead_code)] // each test program uses a part of it
 
+pub mod corpus;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -61,6 +61,7 @@ impl<'a> Slot<'a> {
         &self.0[MESSAGE_AT..]
     }
 
+    #[allow(clippy::useless_conversion, reason = "a long has 32 bits on other machines")]
     /// The type; not 0 once the kernel has begun to write.
     pub(super) fn mtype(self) -> i64 {
         let mut long = [0; TYPE_WORDS * 4];

@@ -82,7 +82,7 @@ fn a_successor_of_both_goes_on_where_they_stopped() {
 #[test]
 fn a_message_that_its_reader_did_not_pass_on_is_found_with_its_length() {
     let words = memory();
-    let (mut writer, mut reader) = start(empty(&words));
+    let (writer, mut reader) = start(empty(&words));
     let mut text = Box::new([0; CAPACITY]);
     assert_eq!(writer.left_behind(&mut text), None);
     put(writer.vacancy().unwrap(), 2, b"half");

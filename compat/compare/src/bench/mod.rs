@@ -13,12 +13,12 @@ mod silence;
 
 pub use report::{Figures, Report, Row, text};
 
-use crate::plan::Plan;
 use crate::subject::old::Old;
 use crate::subject::ours::Ours;
 use crate::world::real::Daemon;
 use crate::world::stage::Stage;
 use cost::Processes;
+use kerneld_recorder::Plan;
 use load::{Caller, Limit, Load, Sample, Served};
 use std::fs;
 use std::path::{Path, PathBuf};

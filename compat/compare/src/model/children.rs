@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::observe::Run;
-use crate::plan::{Plan, Rule};
+use kerneld_recorder::{Plan, Rule};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The children, and what they run.

@@ -10,11 +10,11 @@ mod channel;
 mod children;
 mod commands;
 
-use crate::plan::Plan;
 use channel::Channel;
 use children::{Children, Ended};
 use commands::number_at_start;
 use kerneld_protocol::wire::{Layout, Message};
+use kerneld_recorder::Plan;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The most bytes of mtext that it read.

@@ -28,8 +28,8 @@ pub mod trace;
 pub use reader::parse;
 
 use crate::pattern::Pattern;
-use crate::plan::Plan;
 use kerneld_protocol::wire::Layout;
+use kerneld_recorder::Plan;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

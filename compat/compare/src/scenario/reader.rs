@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::{Expectation, FIRST_ID, Outgoing, Scenario, Step, TimedStep};
-use crate::plan::Plan;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::{Layout, Message};
+use kerneld_recorder::Plan;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::path::Path;

@@ -2,12 +2,12 @@
 //! as they came, helpers behave as they did.
 #![forbid(unsafe_code)]
 
-use crate::pattern::Pattern;
-use crate::plan::{Plan, Rule};
 use crate::scenario::{FIRST_ID, Outgoing, Scenario, Step, TimedStep};
 use kerneld_journal::{Accepted, Began, Ended, Event, Reader, Record};
 use kerneld_protocol::request::ReplyTo;
 use kerneld_protocol::wire::Message;
+use kerneld_recorder::plan::Text;
+use kerneld_recorder::{Plan, Rule};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -86,7 +86,7 @@ fn rule(began: &Began, ended: &Ended) -> Option<Rule> {
     let name = Path::new(std::str::from_utf8(&program.0).ok()?).file_name()?.to_str()?;
     let text = rest.last().map_or("", |last| std::str::from_utf8(&last.0).unwrap_or_default());
     let exit = u8::try_from(ended.status).ok()?;
-    let (program, text) = (Pattern::new(name).ok()?, Pattern::new(text).ok()?);
+    let (program, text) = (Text::new(name), Text::new(text));
     let time = ended.micros as f64 / 1e6;
     Some(Rule { program, text, exit, time, ..Rule::default() })
 }

@@ -11,17 +11,16 @@ use kerneld_protocol::queue::Queue;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 /// How long it may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The line of its log that says that it serves.
-const READY: &str = "serving queue";
 
 /// What keeps it within the stage, whatever this machine has.
 const CONFIG: &str = r#"
@@ -71,7 +70,7 @@ impl Ours {
     fn command(&self, stage: &Stage, log: File) -> Command {
         let mut command = Command::new(&self.program);
         command
-            .arg("--foreground")
+            .args(["--foreground", "--ready-fd=1"])
             .arg(format!("--key={}", self.key))
             .arg("--state-dir")
             .arg(stage.path("state"))
@@ -83,25 +82,25 @@ impl Ours {
             .env_clear()
             .envs(environment())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(log)
             .process_group(0);
         command
     }
 
+    /// Waits for the line by which it tells that it serves.
     fn wait_until_ready(&mut self, log: &Path) -> Result<Queue, String> {
-        let start = Instant::now();
-        loop {
-            let ended = self.ended();
-            let said = fs::read_to_string(log).unwrap_or_default();
-            let failed = |why: &str| format!("{} {why}; it said:\n{said}", self.program.display());
-            if said.contains(READY) {
-                return Queue::open(self.key).map_err(|errno| failed(&format!("has no queue ({errno})")));
+        let said = || fs::read_to_string(log).unwrap_or_default();
+        let failed = |why: &str| format!("{} {why}; it said:\n{}", self.program.display(), said());
+        let pipe =
+            self.child.as_mut().and_then(|child| child.stdout.take()).ok_or("the daemon has no pipe")?;
+        let (line, told) = channel();
+        thread::spawn(move || line.send(BufReader::new(pipe).lines().next()));
+        match told.recv_timeout(PATIENCE) {
+            Ok(Some(Ok(_))) => {
+                Queue::open(self.key).map_err(|errno| failed(&format!("has no queue ({errno})")))
             }
-            if ended || start.elapsed() > PATIENCE {
-                return Err(failed("did not start"));
-            }
-            sleep(Duration::from_millis(5));
+            _ => Err(failed("did not start")),
         }
     }
 }
@@ -131,7 +130,7 @@ impl Daemon for Ours {
             wait_until_stopped(&group(child.id()))?;
         }
         // A signal that is handled has no answer: let it be handled.
-        sleep(Duration::from_millis(if signal == Signal::SIGHUP { 100 } else { 0 }));
+        thread::sleep(Duration::from_millis(if signal == Signal::SIGHUP { 100 } else { 0 }));
         Ok(())
     }
 

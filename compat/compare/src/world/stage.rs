@@ -3,14 +3,13 @@
 #![forbid(unsafe_code)]
 
 use crate::observe::Run;
-use crate::plan::Plan;
-use crate::recorder::{Event, LOG, PLAN, RECORDER, now_ns};
 use crate::world::process::alive;
+use kerneld_recorder::{self as recorder, Event, PLAN, Plan, now_ns};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -38,7 +37,7 @@ impl Stage {
         let dir = tempfile::Builder::new().prefix("kerneld-compare-").tempdir().map_err(failed)?;
         let stage = Stage { dir, start_ns: now_ns() };
         let exe = std::env::current_exe().map_err(failed)?;
-        symlink(exe, stage.path(RECORDER)).map_err(failed)?;
+        recorder::install(stage.dir(), &exe).map_err(failed)?;
         fs::create_dir(stage.sbin()).map_err(failed)?;
         let plan = serde_json::to_string(plan).map_err(|error| failed(error.into()))?;
         fs::write(stage.path(PLAN), plan).map_err(failed)?;
@@ -70,9 +69,8 @@ impl Stage {
     pub fn place(&self, program: &str, there: bool) -> Result<(), String> {
         let path = self.sbin().join(program);
         let done = if there {
-            let script = format!("#!{} {}\n", self.path(RECORDER).display(), self.dir().display());
             let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-            fs::write(&path, script)
+            fs::write(&path, recorder::script(self.dir()))
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
         } else {
             fs::remove_file(&path)
@@ -95,11 +93,7 @@ impl Stage {
     }
 
     fn events(&self) -> Result<Vec<Event>, String> {
-        let text = fs::read_to_string(self.path(LOG)).unwrap_or_default();
-        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        lines
-            .map(|line| serde_json::from_str(line).map_err(|error| format!("the record of helpers: {error}")))
-            .collect()
+        recorder::events(self.dir()).map_err(|error| format!("the record of helpers: {error}"))
     }
 
     /// The helpers that ran, or run.
@@ -110,11 +104,12 @@ impl Stage {
         let mut runs: Vec<(u32, Run)> = Vec::new();
         for event in self.events()? {
             match event {
-                Event::Start { pid, ns, program, args, env } => {
-                    let start = self.since_start(ns);
-                    runs.push((pid, Run { program, args, env, start, end: None }));
+                Event::Began(record) => {
+                    let (program, start) = (record.program().to_owned(), self.since_start(record.ns));
+                    let args = record.argv.get(1..).unwrap_or_default().to_vec();
+                    runs.push((record.pid, Run { program, args, env: record.env, start, end: None }));
                 }
-                Event::End { pid, ns } => {
+                Event::Ended { pid, ns } => {
                     let end = self.since_start(ns);
                     let run = runs.iter_mut().rev().find(|(of, run)| *of == pid && run.end.is_none());
                     run.into_iter().for_each(|(_, run)| run.end = Some(end));
@@ -127,7 +122,7 @@ impl Stage {
     /// How many helpers have been started.
     pub fn started(&self) -> usize {
         let events = self.events().unwrap_or_default();
-        events.iter().filter(|event| matches!(event, Event::Start { .. })).count()
+        events.iter().filter(|event| matches!(event, Event::Began(_))).count()
     }
 
     /// Whether no helper runs.
@@ -135,8 +130,8 @@ impl Stage {
         let mut running = BTreeMap::new();
         for event in self.events().unwrap_or_default() {
             match event {
-                Event::Start { pid, .. } => running.insert(pid, ()),
-                Event::End { pid, .. } => running.remove(&pid),
+                Event::Began(record) => running.insert(record.pid, ()),
+                Event::Ended { pid, .. } => running.remove(&pid),
             };
         }
         !running.keys().any(|pid| alive(*pid))
@@ -145,10 +140,10 @@ impl Stage {
     /// Ends helpers that still run.
     pub fn end_helpers(&self) {
         for event in self.events().unwrap_or_default() {
-            if let Event::Start { pid, .. } = event
-                && runs_from(pid, self.dir())
+            if let Event::Began(record) = event
+                && runs_from(record.pid, self.dir())
             {
-                let _ = kill(Pid::from_raw(pid as i32), nix::sys::signal::SIGKILL);
+                let _ = kill(Pid::from_raw(record.pid as i32), nix::sys::signal::SIGKILL);
             }
         }
     }
@@ -156,7 +151,7 @@ impl Stage {
 
 /// Whether that pid is still a helper of this folder.
 fn runs_from(pid: u32, dir: &Path) -> bool {
-    let recorder = dir.join(RECORDER).into_os_string().into_encoded_bytes();
+    let recorder = dir.join(recorder::NAME).into_os_string().into_encoded_bytes();
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.starts_with(&recorder))
 }
 

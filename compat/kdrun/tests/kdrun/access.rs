@@ -2,10 +2,9 @@
 
 use std::os::unix::process::CommandExt;
 
-use crate::daemon::{Daemon, text};
-use kerneld_test_support::as_root;
-
 use crate::support::{NOBODY, Place};
+use kerneld_test_support::as_root;
+use kerneld_test_support::daemon::{Daemon, text};
 
 /// `open` by an ordinary user who runs kdrun, on a queue of this mode.
 fn opened_by_nobody(mode: u16) -> Vec<(Option<i32>, String, String)> {

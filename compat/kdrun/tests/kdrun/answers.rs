@@ -7,8 +7,9 @@ use kerneld_protocol::client::Client;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::Layout;
 
-use crate::daemon::{Daemon, text};
-use crate::support::{Asker, CC32, Place, in_msgget};
+use crate::support::{Asker, Place, in_msgget};
+use kerneld_test_support::compiler::CC32;
+use kerneld_test_support::daemon::{Daemon, text};
 
 #[test]
 fn every_kind_of_program_sends_and_gets_its_answer() {

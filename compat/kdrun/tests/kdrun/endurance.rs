@@ -7,8 +7,10 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::daemon::{Daemon, text, wait_until};
 use crate::support::{Asker, Place, asleep, in_msgget};
+use kerneld_recorder as recorder;
+use kerneld_test_support::daemon::{Daemon, text};
+use kerneld_test_support::wait_until;
 
 #[test]
 fn fifty_children_that_all_ask_are_all_answered() {
@@ -149,25 +151,15 @@ fn a_client_is_answered_though_the_daemon_crashed_with_its_request() {
     let place = Place::new();
     let Some(client) = place.plain_client() else { return };
     let daemon = Daemon::start(&place, 0o600);
-    // The helper waits for a file of this name.
-    let go = place.path("go");
-    let name = format!("{}-exit8", go.to_str().unwrap().replace('/', "@"));
-    let mut child = place.kdrun().arg(client).args(["ask", "2", &name]).spawn().unwrap();
-    wait_until("the helper runs", || helper_runs(&name));
+    let mut child = place.kdrun().arg(client).args(["ask", "2", "wait-exit8"]).spawn().unwrap();
+    wait_until("the helper runs", || recorder::runs(place.folder.path()).unwrap().len() == 1);
     daemon.crash();
     let _daemon = Daemon::start(&place, 0o600);
-    std::fs::write(&go, "").unwrap();
+    std::fs::write(place.path(recorder::GO), "").unwrap();
     let mut status = None;
     wait_until("the answer comes", || {
         status = child.try_wait().unwrap();
         status.is_some()
     });
     assert_eq!(status.unwrap().code(), Some(8));
-}
-
-/// Whether a helper runs for this module.
-fn helper_runs(name: &str) -> bool {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut words = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
-    words.any(|words| words.contains("/modprobe") && words.contains(name))
 }

@@ -9,11 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, 
 use std::thread;
 use std::time::Duration;
 
-use crate::c::{CC, Compiler};
-use crate::daemon::{self, wait_until};
-
-/// For i386, static: what an old binary is.
-pub const CC32: Compiler = Compiler::new("gcc-multilib", "cc", &["-m32", "-static"]);
+use kerneld_test_support::compiler::{CC, CC32, Compiler};
+use kerneld_test_support::{daemon, wait_until};
 
 /// The `-D` of the new protocol.
 pub const NEW: &str = "-DNEW_KERNELD_PROTOCOL";

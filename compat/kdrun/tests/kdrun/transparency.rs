@@ -11,9 +11,9 @@ use nix::pty::openpty;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal, sigprocmask};
 use nix::unistd::{Pid, tcgetpgrp};
 
-use crate::c::CC;
-use crate::daemon::text;
 use crate::support::{Asker, Place, asleep, wake_ups};
+use kerneld_test_support::compiler::CC;
+use kerneld_test_support::daemon::text;
 
 const SHELL: &str = "/bin/sh";
 
@@ -156,17 +156,17 @@ fn the_terminal_and_the_shell_control_the_program() {
     // The shell and its job alone hold the terminal now: should they end unasked, reading ends, too.
     drop((command, terminal));
     let mut seen = String::new();
-    wait_for(&mut keyboard, &mut seen, "ready");
+    wait_until(&mut keyboard, &mut seen, "ready");
     keyboard.write_all(b"\x1a").unwrap();
-    wait_for(&mut keyboard, &mut seen, &format!("stopped {}", 128 + Signal::SIGTSTP as i32));
-    wait_for(&mut keyboard, &mut seen, "sleep 600");
+    wait_until(&mut keyboard, &mut seen, &format!("stopped {}", 128 + Signal::SIGTSTP as i32));
+    wait_until(&mut keyboard, &mut seen, "sleep 600");
     // The shell names the job before it gives it the terminal.
     let of_shell = Pid::from_raw(shell.id().cast_signed());
     while tcgetpgrp(&keyboard) == Ok(of_shell) {
         std::thread::sleep(Duration::from_millis(1));
     }
     keyboard.write_all(b"\x1c").unwrap();
-    wait_for(&mut keyboard, &mut seen, &format!("ended {}", 128 + Signal::SIGQUIT as i32));
+    wait_until(&mut keyboard, &mut seen, &format!("ended {}", 128 + Signal::SIGQUIT as i32));
     assert!(shell.wait().unwrap().success());
     place.all_supervisors_end();
 }
@@ -184,7 +184,7 @@ fn own_terminal() -> std::io::Result<()> {
 }
 
 /// Reads on in `seen` up to the word.
-fn wait_for(terminal: &mut File, seen: &mut String, word: &str) {
+fn wait_until(terminal: &mut File, seen: &mut String, word: &str) {
     let mut buffer = [0; 256];
     while !seen.contains(word) {
         let got = terminal.read(&mut buffer).unwrap_or(0);

@@ -3,6 +3,7 @@
 
 use clap::Parser;
 use kerneld_protocol::client::{Answer, Failure};
+use kerneld_protocol::number::atoi;
 use kerneld_protocol::request::Command;
 use kerneld_tools::tool::{Connection, EXIT_REFUSED, failed};
 use std::ffi::OsString;
@@ -53,12 +54,9 @@ fn send(cli: &Cli) -> Result<ExitCode, Failure> {
 
 /// A name, or a number as atoi reads it, where 0 means 1.
 fn command(text: &str) -> Command {
-    Command::from_name(text).unwrap_or_else(|| {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).map_or(text, |end| &text[..end]);
-        match digits.parse() {
-            Ok(number) if number > 0 => Command::from_number(number),
-            _ => Command::System,
-        }
+    Command::from_name(text).unwrap_or_else(|| match atoi(text) {
+        number @ 1.. => Command::from_number(number),
+        _ => Command::System,
     })
 }
 

@@ -166,6 +166,9 @@ impl Writer<'_> {
         match &resolved.end {
             End::Off => Member::Off,
             End::Loop => Member::Missing("its aliases lead back to themselves".to_owned()),
+            End::List(kind, list) if !self.has_member(*kind, list) => {
+                Member::Missing(format!("none of the modules of {list} can be loaded today"))
+            }
             End::List(_, list) => Member::Name(self.virtual_name(list)),
             End::Module(module) => match modules::today_for(name, module, self.kernel) {
                 Today::Module { name: today, .. } | Today::Builtin { name: today } => {

@@ -9,51 +9,66 @@ use crate::account::{Kind, LineId, Question};
 use crate::names::requests;
 use crate::new::commands::{MODPROBE, Member};
 use crate::new::output::OutputLine;
-use crate::old::modules_conf::{ListKind, Meaning};
+use crate::old::modules_conf::{End, ListKind, Meaning};
+
+/// The members of a `probe` or `probeall`.
+#[derive(Default)]
+struct Tried {
+    /// Names to load.
+    names: Vec<String>,
+    /// Whether one of them was `off`, which counts as loaded.
+    off: bool,
+}
 
 impl Writer<'_> {
     /// `probe` and `probeall`: an install line that tries the members.
     pub(in crate::new) fn probe(&mut self, kind: ListKind, name: &str, lines: &[LineId]) {
-        let members = self.meaning.members(kind, name).to_vec();
-        let from = dedup(members.iter().map(|member| member.line).collect());
-        let mut names = Vec::new();
-        let mut seen = HashSet::new();
-        let mut off = false;
-        for member in &members {
-            match self.member(&member.text) {
-                Member::Name(today) => {
-                    if seen.insert(today.clone()) {
-                        names.push(today);
-                    }
-                }
-                Member::Off => off = true,
-                Member::Missing(why) => {
-                    self.account.note(member.line, format!("without {}: {why}", member.text))
-                }
-            }
-            // what follows `off` in a probe is never tried: off counts as loaded
-            if off && kind == ListKind::Probe {
-                break;
-            }
-        }
+        let Tried { names, off } = self.tried(kind, name);
         if names.is_empty() && !off {
             return self.left_out(lines, &format!("none of the modules of {name} can be loaded today"));
         }
+        let members = self.meaning.members(kind, name);
+        let from = dedup(members.iter().map(|member| member.line).collect());
         let base = self.virtual_name(name);
         let body = if kind == ListKind::Probe { probe(&names, off) } else { probeall(&names, off) };
         self.install(&base, &body, &from);
         for form in self.meaning.forms(name) {
             self.alias(&form, &base, &from);
         }
-        let note = requests::today(name).note;
-        for line in lines {
-            if from.binary_search(line).is_ok() {
-                self.account.rewritten(*line, note.clone());
-            } else {
-                self.account
-                    .dropped(*line, format!("not in force: {} {name} comes before it", kind.keyword()));
+        self.rewritten(&from, &requests::today(name).note);
+        for line in lines.iter().filter(|line| from.binary_search(line).is_err()) {
+            let why = format!("not in force: {} {name} comes before it", kind.keyword());
+            self.account.dropped(*line, why);
+        }
+    }
+
+    /// The members of a list that are tried, each once.
+    fn tried(&mut self, kind: ListKind, name: &str) -> Tried {
+        let mut tried = Tried::default();
+        for member in self.meaning.members(kind, name) {
+            match self.member(&member.text) {
+                Member::Name(today) if tried.names.contains(&today) => {}
+                Member::Name(today) => tried.names.push(today),
+                Member::Off => tried.off = true,
+                Member::Missing(why) => {
+                    self.account.note(member.line, format!("without {}: {why}", member.text));
+                }
+            }
+            // what follows `off` in a probe is never tried: off counts as loaded
+            if tried.off && kind == ListKind::Probe {
+                break;
             }
         }
+        tried
+    }
+
+    /// Whether a list has anything that can be loaded today, or that succeeds without a module.
+    pub(in crate::new) fn has_member(&self, kind: ListKind, list: &str) -> bool {
+        self.meaning.members(kind, list).iter().any(|member| match self.meaning.resolve(&member.text).end {
+            End::Module(_) => matches!(self.member(&member.text), Member::Name(_)),
+            End::Off | End::List(..) => true,
+            End::Loop => false,
+        })
     }
 
     /// A module's own lines when it is loaded: a softdep where there are no commands, else an install line.

@@ -9,5 +9,5 @@ mod names;
 mod options;
 pub(crate) mod words;
 
+pub use files::MODULES_LOAD;
 pub(crate) use files::files;
-pub use files::{EARLY, LATE, MODULES_LOAD};

@@ -10,7 +10,7 @@ use crate::names::modules::{self, Today};
 use crate::names::{is_plain, requests};
 use crate::new::output::OutputLine;
 use crate::old::bytes::for_display;
-use crate::old::modules_conf::End;
+use crate::old::modules_conf::{End, ListKind};
 
 impl Writer<'_> {
     /// Writes everything that the meaning says.
@@ -65,7 +65,7 @@ impl Writer<'_> {
         from.sort_unstable();
         from.dedup();
         let note = requests::today(name).note;
-        if self.meaning.is_for_nobody(name, &resolved.chain) {
+        if self.meaning.is_for_nobody(name) {
             return self.left_out(lines, &note);
         }
         match &resolved.end {
@@ -76,24 +76,37 @@ impl Writer<'_> {
             ),
             End::Off => self.off(name, lines, &from),
             End::List(kind, list) if list == name => self.probe(*kind, name, lines),
-            End::List(_, list) if resolved.chain.iter().any(|name| self.says_more(name)) => {
-                let why = format!(
-                    "{name} leads to {list}, which stands for several modules: give this to each of them"
-                );
-                self.refuse_for(lines, Kind::Clash, &why);
-            }
-            End::List(_, list) => {
-                let base = self.virtual_name(list);
-                for form in self.meaning.forms(name) {
-                    self.alias(&form, &base, &from);
-                }
-                self.rewritten(lines, &note);
-            }
+            End::List(kind, list) => self.list_alias(name, (*kind, list), &resolved.chain, lines, &from),
             End::Module(module) => {
                 let chain = &resolved.chain;
                 self.module_or_alias(&Subject { name, module, chain, lines, from: &from });
             }
         }
+    }
+
+    /// An alias that ends at a `probe` or `probeall`.
+    fn list_alias(
+        &mut self,
+        name: &str,
+        (kind, list): (ListKind, &str),
+        chain: &[String],
+        lines: &[LineId],
+        from: &[LineId],
+    ) {
+        if chain.iter().any(|name| self.says_more(name)) {
+            let why = format!(
+                "{name} leads to {list}, which stands for several modules: give this to each of them"
+            );
+            return self.refuse_for(lines, Kind::Clash, &why);
+        }
+        if !self.has_member(kind, list) {
+            return self.left_out(lines, &format!("none of the modules of {list} can be loaded today"));
+        }
+        let base = self.virtual_name(list);
+        for form in self.meaning.forms(name) {
+            self.alias(&form, &base, from);
+        }
+        self.rewritten(lines, &requests::today(name).note);
     }
 
     fn module_or_alias(&mut self, subject: &Subject) {

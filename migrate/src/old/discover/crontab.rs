@@ -4,8 +4,8 @@ use super::found::{Cleaning, Found};
 use crate::account::{Account, Kind};
 use crate::error::Result;
 use crate::old::input;
-use crate::old::root::Root;
 use crate::old::shell::parse_part;
+use crate::root::Root;
 
 /// Crontabs of root, without a column for the user.
 pub const ROOTS: [&str; 4] = [

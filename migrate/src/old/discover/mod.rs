@@ -7,5 +7,5 @@ mod settings;
 mod walk;
 
 pub use crontab::ROOTS as CRONTABS;
-pub use found::{Cleaning, Found, Loaded, Start};
+pub use found::{Found, Loaded, Start};
 pub use walk::discover;

@@ -4,8 +4,8 @@ use super::found::{Found, Loaded, Start};
 use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
 use crate::old::input;
-use crate::old::root::Root;
 use crate::old::shell::{Simple, parse_part};
+use crate::root::Root;
 
 const SPEAKS_OF: [&str; 4] = ["kerneld", "modprobe", "insmod", "rmmod"];
 
@@ -73,7 +73,7 @@ fn nested(simple: &Simple, depth: usize) -> usize {
     }
 }
 
-/// Whether what follows a command by `&&` is as good as unconditional: a test for a program, or a module loaded.
+/// Whether a command that `&&` chains to another hardly ever fails: a test for a program, or a module's load.
 fn is_harmless(simple: &Simple) -> bool {
     simple
         .iter()
@@ -131,7 +131,7 @@ fn started(line: LineId, arguments: &[Option<&str>], account: &mut Account, foun
         account.needs_attention(
             line,
             Kind::Script,
-            "kerneld's words come from variables of the script: which are they?",
+            "kerneld's arguments come from variables of the script, which only the running script knows",
         );
         return;
     }
@@ -161,39 +161,38 @@ fn loaded(
     account: &mut Account,
     found: &mut Found,
 ) {
-    if arguments.iter().any(Option::is_none) {
-        return account.needs_attention(
-            line,
+    let ask = |account: &mut Account, kind, why: &str| account.needs_attention(line, kind, why);
+    let Some(words) = arguments.iter().copied().collect::<Option<Vec<&str>>>() else {
+        return ask(
+            account,
             Kind::Script,
             "what is loaded here comes from variables or commands of the script",
         );
-    }
-    let words: Vec<&str> = arguments.iter().flatten().copied().filter(|word| *word != "--").collect();
-    let flags: Vec<&str> = words.iter().copied().take_while(|word| word.starts_with('-')).collect();
+    };
+    let words: Vec<&str> = words.into_iter().filter(|word| *word != "--").collect();
+    let flags = words.iter().take_while(|word| word.starts_with('-')).count();
+    let (flags, rest) = words.split_at(flags);
     if flags.iter().any(|flag| flag.contains('r') && !flag.starts_with("--")) {
         return account.dropped(line, "removes modules in a script; the script stays as it is");
     }
-    if flags.iter().any(|flag| !matches!(*flag, "-k" | "-s" | "-v" | "-q" | "-sk" | "-ks" | "-f" | "-a")) {
-        return account.needs_attention(
-            line,
-            Kind::Command,
-            format!("`{program} {}` is not understood today", flags.join(" ")),
-        );
+    if !flags.iter().all(|flag| PLAIN_FLAGS.contains(flag)) {
+        let why = format!("`{program} {}` is not understood today", flags.join(" "));
+        return ask(account, Kind::Command, &why);
     }
     if conditional {
-        return account.needs_attention(
-            line,
-            Kind::Script,
-            "loads modules only under a condition of this script: decide whether it holds",
-        );
+        let why = "loads modules only under a condition of this script: decide whether it holds";
+        return ask(account, Kind::Script, why);
     }
-    let rest = &words[flags.len()..];
     let names = if flags.contains(&"-a") { rest.len() } else { rest.len().min(1) };
-    for name in &rest[..names] {
-        let file = name.rsplit('/').next().unwrap_or(name);
-        let name = file.strip_suffix(".o").unwrap_or(file).to_owned();
-        let options = rest[names..].iter().map(|word| (*word).to_owned()).collect();
-        found.loaded.push(Loaded { line, name, options });
-        account.rewritten(line, "");
-    }
+    let (names, options) = rest.split_at(names);
+    found.loaded.extend(names.iter().map(|name| module(line, name, options)));
+}
+
+/// Flags of modprobe and insmod that change nothing about which modules are loaded.
+const PLAIN_FLAGS: [&str; 8] = ["-k", "-s", "-v", "-q", "-sk", "-ks", "-f", "-a"];
+
+fn module(line: LineId, name: &str, options: &[&str]) -> Loaded {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let name = file.strip_suffix(".o").unwrap_or(file).to_owned();
+    Loaded { line, name, options: options.iter().map(|word| (*word).to_owned()).collect() }
 }

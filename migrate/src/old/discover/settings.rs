@@ -5,7 +5,7 @@ use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
 use crate::old::input;
 use crate::old::modules_conf::words::{Environment, split};
-use crate::old::root::Root;
+use crate::root::Root;
 
 const STARTED: &str = "kernels from 2.1.90 on run modprobe themselves";
 
@@ -54,8 +54,14 @@ pub(super) fn rc_config(root: &Root, account: &mut Account, found: &mut Found) -
     Ok(())
 }
 
-/// Debian: module names, and `auto` or `noauto` for kerneld.
+/// Debian: module names, and `auto` or `noauto` for kerneld. Caldera had a folder of that name.
 pub(super) fn etc_modules(root: &Root, account: &mut Account, found: &mut Found) -> Result<()> {
+    if root.is_directory("/etc/modules") {
+        let why = "/etc/modules is a folder, as on Caldera's systems; modules that its start-up scripts loaded are not \
+                   taken over";
+        found.notes.push(why.to_owned());
+        return Ok(());
+    }
     for read in input::lines(root, "/etc/modules", account, |_| true)? {
         let Some(line) = read.id else { continue };
         let words = split(&read.text, 0, &Environment::default());
@@ -78,7 +84,6 @@ fn etc_modules_line(
         Some("noauto") => forbidden(line, account, found),
         Some(name) => {
             found.loaded.push(Loaded { line, name: name.to_owned(), options: words.collect() });
-            account.rewritten(line, "");
         }
         None => account.dropped(line, "says nothing"),
     }

@@ -6,7 +6,7 @@ use super::found::Found;
 use super::{crontab, script, settings};
 use crate::account::Account;
 use crate::error::Result;
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// Looks through a root.
 ///

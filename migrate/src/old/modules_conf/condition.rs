@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::words::{Environment, Word, split};
 use crate::account::{Kind, Question};
 use crate::error::{self, Error};
-use crate::old::root::Root;
+use crate::root::Root;
 
 /// What `--assume` states about the running system, which a tree of files does not show.
 #[derive(Clone, Debug, Default)]

@@ -176,7 +176,7 @@ fn unknown(keyword: &str) -> String {
     };
     let keyword = crate::old::bytes::for_display(keyword);
     format!(
-        "`{keyword}` is no keyword of modutils{hint}; modutils 2.4 refuses the whole file because of this line"
+        "`{keyword}` is not a keyword of modutils{hint}; modutils 2.4 refuses the whole file because of this line"
     )
 }
 

@@ -118,14 +118,24 @@ impl Meaning {
         forms
     }
 
-    /// Whether a name is nothing but an alias, for a request that no kernel makes today. `chain` is its own.
-    pub fn is_for_nobody(&self, name: &str, chain: &[String]) -> bool {
-        let lists = [ListKind::Above, ListKind::Below];
-        !chain.is_empty()
-            && requests::is_dead(name)
-            && !self.options.contains_key(name)
-            && !self.commands.contains_key(name)
-            && lists.iter().all(|kind| self.members(*kind, name).is_empty())
+    /// Whether a name is nothing but an alias or a list, for a request that no kernel makes today, and nothing
+    /// else leads to it.
+    pub fn is_for_nobody(&self, name: &str) -> bool {
+        if !requests::is_dead(name) || self.options.contains_key(name) || self.commands.contains_key(name) {
+            return false;
+        }
+        let has = |kind| !self.members(kind, name).is_empty();
+        let is_list = has(ListKind::Probe) || has(ListKind::Probeall);
+        let is_beside = has(ListKind::Above) || has(ListKind::Below);
+        !is_beside && (self.aliases.contains_key(name) || is_list) && !(is_list && self.leads_to(name))
+    }
+
+    /// Whether an alias, a list or a command has the name in it.
+    fn leads_to(&self, name: &str) -> bool {
+        let mut commands = self.commands.values().flat_map(HashMap::values);
+        self.aliases.values().any(|alias| alias.target == name)
+            || self.lists.iter().flat_map(HashMap::values).flatten().any(|member| member.text == name)
+            || commands.any(|command| command.text.contains(name))
     }
 
     /// Whether a device's name without a minor stands beside names with one.
@@ -160,7 +170,7 @@ impl Meaning {
                 );
             }
             Directive::Prune => {
-                account.dropped(line, "it only kept depmod away from a file; nothing to do today")
+                account.dropped(line, "it only kept depmod away from a file; there is nothing to do today")
             }
             Directive::Setting { key, .. } => account.dropped(line, setting(key)),
             Directive::If(_)
@@ -179,7 +189,7 @@ impl Meaning {
                 .note(line, format!("only the first target counts; modutils never saw: {}", rest.join(" ")));
         }
         if defaults::is_alias(name, &targets[0].text) {
-            account.note(line, "is also modutils' default");
+            account.note(line, "modutils assumes this without being told");
         }
         let alias = Alias { target: targets[0].text.clone(), line };
         if let Some(old) = self.aliases.insert(name.to_owned(), alias) {

@@ -1,14 +1,13 @@
 //! The old configuration, read exactly as modutils 2.0 to 2.4 read it: text → lines → directives → meaning.
 
-pub mod condition;
-pub mod defaults;
-pub mod directive;
-pub mod lines;
-pub mod meaning;
-pub mod reader;
-pub mod resolve;
-pub mod words;
+pub(crate) mod condition;
+pub(crate) mod defaults;
+pub(crate) mod directive;
+pub(crate) mod meaning;
+pub(crate) mod reader;
+pub(crate) mod resolve;
+pub(crate) mod words;
 
 pub use directive::{CommandKind, ListKind};
 pub use meaning::{Given, Meaning};
-pub use resolve::{End, Resolved};
+pub use resolve::End;

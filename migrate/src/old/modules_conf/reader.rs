@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::condition::{State, evaluate};
 use super::directive::{Directive, Problem, parse};
-use super::lines::{Logical, logical_lines};
 use super::words::{Environment, Word};
 use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
 use crate::old::input::enter;
-use crate::old::root::Root;
+use crate::old::lines::{Logical, logical_lines};
+use crate::root::Root;
 
 /// `include` and `if` go this deep in late modutils 2.4.
 const DEEPEST: usize = 20;
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
                 self.account.needs_attention(
                     line,
                     Kind::Condition,
-                    format!("whether it counts is not known: {why}"),
+                    format!("it is not known whether this line counts: {why}"),
                 );
             }
         }

@@ -1,0 +1,3 @@
+#!/bin/sh
+/sbin/kerneld keep
+/sbin/insmod ncpfs

@@ -1,0 +1,2 @@
+#!/bin/sh
+[ -x /sbin/kerneld ] && /sbin/kerneld delay=120
