@@ -85,7 +85,7 @@ pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> 
     let pid_file = lock_state_dir(&options.state_dir)?;
     start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
-    let memory = Memory::open(options.key)?;
+    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key))?;
     let served = with_memory(memory, options, &mut signals, readiness);
     let removed = memory.remove();
     drop(pid_file);

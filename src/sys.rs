@@ -182,8 +182,6 @@ pub(crate) struct SegmentStat {
     pub(crate) bytes: usize,
     /// How many processes have it in their memory.
     pub(crate) attached: u64,
-    /// The pid of the last one that took it in or gave it up.
-    pub(crate) last: i32,
 }
 
 /// Makes the shared memory segment of `key`, open to this user alone and filled with zeros; its id.
@@ -221,7 +219,6 @@ pub(crate) fn segment_stat(id: i32) -> Result<SegmentStat, Errno> {
         mode: u32::from(raw.shm_perm.mode) & 0o777,
         bytes: raw.shm_segsz,
         attached: raw.shm_nattch,
-        last: raw.shm_lpid,
     })
 }
 

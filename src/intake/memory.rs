@@ -29,14 +29,19 @@ impl Memory {
     /// Makes the segment of `key`, or takes over the one of a killed daemon, which then proves that nobody
     /// else serves this key.
     ///
+    /// `None` when others use it.
+    ///
     /// # Errors
-    /// A sentence: the segment of this key is somebody else's, is in use, or cannot be made.
-    pub(crate) fn open(key: i32) -> Result<Self, String> {
-        match sys::make_segment(key, BYTES) {
-            Ok(id) => Self::fresh(id),
-            Err(Errno::EEXIST) => Self::found(key),
-            Err(errno) => Err(failed(key, "make", errno)),
-        }
+    /// A sentence: the segment of this key is somebody else's, or cannot be made.
+    pub(crate) fn open(key: i32) -> Result<Option<Self>, String> {
+        let memory = match sys::make_segment(key, BYTES) {
+            Ok(id) => Some(Self::fresh(id)?),
+            Err(Errno::EEXIST) => Self::found(key)?,
+            Err(errno) => return Err(failed(key, "make", errno)),
+        };
+        // Another daemon may have been started at the same moment.
+        let alone = |memory: &Memory| sys::segment_stat(memory.id).is_ok_and(|stat| stat.attached == 1);
+        Ok(memory.filter(alone))
     }
 
     fn fresh(id: i32) -> Result<Self, String> {
@@ -46,14 +51,16 @@ impl Memory {
         Self::attach(id)
     }
 
-    fn found(key: i32) -> Result<Self, String> {
+    fn found(key: i32) -> Result<Option<Self>, String> {
         let id = sys::find_segment(key).map_err(|errno| failed(key, "find", errno))?;
         let stat = sys::segment_stat(id).map_err(|errno| failed(key, "look at", errno))?;
         if !ours(&stat) {
-            return Self::replace(key, id, &stat);
+            return Self::replace(key, id, &stat).map(Some);
         }
-        wait_until_alone(key, id)?;
-        Self::attach(id).map(|memory| Memory { taken_over: true, ..memory })
+        if !comes_to_be_alone(id).map_err(|errno| failed(key, "look at", errno))? {
+            return Ok(None);
+        }
+        Self::attach(id).map(|memory| Some(Memory { taken_over: true, ..memory }))
     }
 
     /// Where a killed daemon stopped taking messages of this queue; else at the beginning of an empty ring.
@@ -128,20 +135,15 @@ fn ours(stat: &SegmentStat) -> bool {
     (stat.creator, stat.owner, stat.mode, stat.bytes) == (we, we, 0o600, BYTES)
 }
 
-/// Nobody may write there any more when the ring is taken over.
-fn wait_until_alone(key: i32, id: i32) -> Result<(), String> {
+/// Nobody may write there any more when the ring is taken over. An intake whose daemon was killed is on its
+/// way out; two who use the segment are a daemon that lives.
+fn comes_to_be_alone(id: i32) -> Result<bool, Errno> {
     let end = Instant::now() + ORPHAN_LIMIT;
     loop {
-        let stat = sys::segment_stat(id).map_err(|errno| failed(key, "look at", errno))?;
-        if stat.attached == 0 {
-            return Ok(());
+        match sys::segment_stat(id)?.attached {
+            0 => return Ok(true),
+            1 if Instant::now() < end => thread::sleep(Duration::from_millis(2)),
+            _ => return Ok(false),
         }
-        if Instant::now() > end {
-            return Err(format!(
-                "key {key:#x} is served already: {} processes use its shared memory, the last of them pid {}",
-                stat.attached, stat.last
-            ));
-        }
-        thread::sleep(Duration::from_millis(2));
     }
 }

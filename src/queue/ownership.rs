@@ -30,6 +30,14 @@ pub(crate) fn open(key: i32, alone: bool) -> Result<Queue, String> {
     }
 }
 
+/// Tells that a key is served by another daemon, and what that one says of itself.
+pub(crate) fn served(key: i32) -> String {
+    let adopted = Queue::open(key).map_err(|errno| errno.desc().to_owned()).and_then(|_| adopt(key));
+    adopted
+        .err()
+        .unwrap_or_else(|| format!("key {key:#x} is served already, by a daemon that does not answer"))
+}
+
 fn adopt(key: i32) -> Result<Queue, String> {
     let queue = Queue::open(key)
         .map_err(|errno| format!("key {key:#x} has a message queue that lets us not in: {}", errno.desc()))?;
