@@ -2,7 +2,7 @@
 //!
 //! Three threads, and a request passes through two of them: one takes orders and starts helpers, one
 //! learns of the helpers' ends and answers; the third does what is due by time. What may take long has a
-//! thread of its own. What they do is in [`life`].
+//! thread of its own. What they do is in `life`.
 #![forbid(unsafe_code)]
 
 pub(crate) mod clock;
@@ -18,7 +18,7 @@ pub(crate) mod work;
 use crate::intake::process::{Changing, Hold};
 use crate::intake::source::{Next, Source};
 use crate::intake::told::Told;
-use crate::queue::foreign::StaleMessages;
+use crate::queue::foreign::ForeignMessages;
 use crate::threads;
 use kerneld_protocol::sender::Senders;
 use life::Life;
@@ -58,7 +58,7 @@ impl Executor {
     /// A sentence: the system has no thread left.
     pub(crate) fn start(
         life: Arc<Life>,
-        mut foreign: StaleMessages,
+        mut foreign: ForeignMessages,
         source: Source,
     ) -> Result<Arc<Self>, String> {
         let state = State { intake: Some(source.hold()), stopping: false, failure: None };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the command line says of helpers, which outlasts a reread of the configuration.
+/// What the command line says of helpers, which stays when the configuration is read again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
     /// `--modprobe`.
@@ -50,7 +50,7 @@ pub(crate) struct SystemCommand {
     pub(crate) text: String,
     /// The program that it stands for.
     pub(crate) path: PathBuf,
-    /// Its arguments after argv[0].
+    /// Its arguments after `argv[0]`.
     pub(crate) args: Vec<String>,
     /// How long it may take.
     pub(crate) limit: Duration,

@@ -17,9 +17,9 @@ use std::time::Duration;
 /// A program to execve, with nothing inherited but what is written here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Helper {
-    /// The program, also its argv[0].
+    /// The program, also its `argv[0]`.
     pub(crate) path: PathBuf,
-    /// The arguments after argv[0].
+    /// The arguments after `argv[0]`.
     pub(crate) args: Vec<String>,
     /// What `KERNELD_TRIGGER` is set to, if at all: the pid that the request carries.
     pub(crate) trigger: Option<i16>,

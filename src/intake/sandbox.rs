@@ -41,7 +41,7 @@ pub(crate) fn leave_file_system() -> Result<(), String> {
     leave().map(drop).map_err(step::<landlock::RulesetError>("leave the file system"))
 }
 
-/// Gives up everything that reading the queue does not need.
+/// Gives up everything that is not needed to read the queue.
 ///
 /// # Errors
 /// A sentence naming the step that failed.

@@ -22,13 +22,13 @@ pub enum Action {
     Blanker(bool),
     /// Run a command, if the configuration lists this very text.
     System(Vec<u8>),
-    /// Tell a persistent setting.
+    /// Tell a persistent value.
     GetPersist(Vec<u8>),
-    /// Keep a persistent setting.
+    /// Change a persistent value.
     SetPersist(Vec<u8>),
     /// Act on kdstat's words and tell the state.
     Status(String),
-    /// A command that nobody serves: logged, status 1.
+    /// A command that is not served: logged, status 1.
     Unknown(Command),
 }
 

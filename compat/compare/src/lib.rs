@@ -7,7 +7,7 @@
 //! * [`subject`]: what can be compared: the model, a real old kerneld, ours;
 //! * [`observe`]: what was seen;
 //! * [`verdict`]: both sides side by side, what may differ and why, all scenarios, the report;
-//! * [`bench`]: how fast both are.
+//! * [`mod@bench`]: how fast both are.
 #![forbid(unsafe_code)]
 
 pub mod bench;

@@ -45,7 +45,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Most processes that are remembered at once.
 const REMEMBERED: usize = 256;
 
-/// Finds senders, and remembers for [`FRESH`] whom it found: one who asks often is looked up once.
+/// Finds senders, and remembers for `FRESH` whom it found: one who asks often is looked up once.
 #[derive(Debug, Default)]
 pub struct Senders {
     recent: HashMap<i32, (Instant, Option<String>)>,

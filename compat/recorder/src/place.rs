@@ -16,7 +16,7 @@ pub const GO: &str = "go";
 /// The argument by which the recorder knows that it is a script's interpreter.
 pub(crate) const SCRIPT: &str = "--script";
 
-/// Puts a recorder into `dir`: a link to `program`, which must call [`asked_for`]. Returns its path.
+/// Puts a recorder into `dir`: a link to `program`, which must call [`crate::asked_for`]. Returns its path.
 ///
 /// # Errors
 /// When the link cannot be made.

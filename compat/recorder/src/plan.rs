@@ -69,7 +69,7 @@ impl Rule {
 pub struct Plan(pub Vec<Rule>);
 
 impl Plan {
-    /// What `program` does, called with these arguments (argv without argv[0]).
+    /// What `program` does, called with these arguments (argv without `argv[0]`).
     pub fn rule(&self, program: &str, args: &[String]) -> Rule {
         let text = args.last().map_or("", String::as_str);
         let fits = |rule: &&Rule| rule.program.matches(program) && rule.text.matches(text);

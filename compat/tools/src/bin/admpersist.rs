@@ -20,7 +20,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// The file of settings [default: what [persist] file in the configuration says, else
+    /// The file of settings [default: what `[persist]` file in the configuration says, else
     /// /var/lib/kerneld/persist.gdbm]; kerneld's own was /lib/modules/RELEASE/persist.gdbm
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,

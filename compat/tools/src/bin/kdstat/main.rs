@@ -91,7 +91,7 @@ fn print(bytes: &[u8]) -> bool {
     out.write_all(bytes).and_then(|()| out.flush()).is_ok()
 }
 
-/// Writes a value as a line of JSON; as [`print`].
+/// Writes a value as a line of JSON; as [`print()`].
 fn print_json(value: &impl serde::Serialize) -> Result<bool, String> {
     let line = serde_json::to_string(value).map_err(|error| format!("cannot write JSON: {error}"))?;
     Ok(print(format!("{line}\n").as_bytes()))
