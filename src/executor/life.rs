@@ -13,7 +13,6 @@ use super::work::{Closed, Run, Work};
 use crate::helper::ends::Ends;
 use crate::helper::running::{Helpers, Running};
 use crate::helper::watched::Outcome;
-use crate::intake::source::Source;
 use crate::modules::care::{CareOfRun, ModuleCare};
 use crate::order::action::{Action, Order};
 use crate::order::name::{ModuleName, Refusal};
@@ -46,20 +45,17 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// Takes an order: writes it down, with who sent it as far as that can be told.
-    pub(crate) fn take(self: &Arc<Self>, order: Order, source: &mut Source, senders: &mut Senders) {
-        let Order { reply, command, text, verdict } = order;
+    /// Takes an order: writes it down, with who may have sent it. `note` is told its number before.
+    pub(crate) fn take(&self, order: &Order, senders: &mut Senders, note: impl FnOnce(u64)) -> Waiter {
         let last_sender = self.queue.stat().ok().map(|stat| stat.last_sender);
-        let sender = senders.find(&reply, last_sender);
-        let journal = self.answers.journal();
-        source.note(journal.next_request());
-        let request = journal.accepted(command, &text, reply, sender);
-        source.taken();
-        self.decide(verdict, Waiter { request, reply });
+        let sender = senders.find(&order.reply, last_sender);
+        note(self.answers.journal().next_request());
+        let request = self.answers.journal().accepted(order.command, &order.text, order.reply, sender);
+        Waiter { request, reply: order.reply }
     }
 
     /// Decides what it comes to, and sees to what needs no helper.
-    fn decide(self: &Arc<Self>, verdict: Result<Action, Refusal>, waiter: Waiter) {
+    pub(crate) fn decide(self: &Arc<Self>, verdict: Result<Action, Refusal>, waiter: Waiter) {
         let keep = self.status.switches().keep;
         match decide(verdict, waiter.request, &self.settings(), keep) {
             Decision::Run(task) => {

@@ -141,7 +141,11 @@ impl Executor {
         let mut senders = Senders::default();
         loop {
             match source.next() {
-                Next::Order(order) => self.life.take(order, &mut source, &mut senders),
+                Next::Order(order) => {
+                    let waiter = self.life.take(&order, &mut senders, |number| source.note(number));
+                    source.taken();
+                    self.life.decide(order.verdict, waiter);
+                }
                 Next::Ended if self.replace(&mut source) => {}
                 Next::Ended => return,
             }

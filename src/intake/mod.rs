@@ -3,12 +3,10 @@
 
 pub(crate) mod batch;
 pub(crate) mod log_pipe;
-pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod reader;
 pub(crate) mod sandbox;
 pub(crate) mod silence;
-pub(crate) mod sockets;
 pub(crate) mod source;
 pub(crate) mod told;
 pub(crate) mod user;

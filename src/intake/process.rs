@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use super::log_pipe;
-use super::memory::Memory;
 use super::told::{SetUp, Told};
 use crate::order::judge::PersistNumbers;
 use crate::order::ring::{Position, Ring};
+use crate::queue::memory::Memory;
 use ipc_channel::ipc::IpcSender;
 use kerneld_protocol::queue::Queue;
 use log::warn;

@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 use super::batch::Batch;
-use super::memory::Memory;
 use super::told::{SetUp, Told, receive_set_up};
 use super::{log_pipe, sandbox};
 use crate::order::message::Served;
 use crate::order::ring::{Ring, Writer};
+use crate::queue::memory::Memory;
 use ipc_channel::ipc::IpcReceiver;
 use kerneld_protocol::queue::{CAPACITY, Queue};
 use log::{LevelFilter, warn};

@@ -1,8 +1,8 @@
 //! The executor's end of the ring.
 #![forbid(unsafe_code)]
 
+use super::layout::{Position, Ring, SLOTS};
 use super::slot::{Slot, unfilled};
-use super::{Position, Ring, SLOTS};
 use kerneld_protocol::queue::CAPACITY;
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,9 +1,11 @@
+use super::layout::{SLOTS, oldest};
 use super::reader::{IDLE_RINGS, Nonsense};
 use super::slot::{FILL, unfilled};
 use super::*;
 use kerneld_protocol::queue::CAPACITY;
 use proptest::prelude::*;
 use std::ffi::c_long;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const QUEUE: i32 = 7;

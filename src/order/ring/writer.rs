@@ -1,8 +1,8 @@
 //! The intake's end of the ring.
 #![forbid(unsafe_code)]
 
+use super::layout::{Position, Ring};
 use super::slot::{Slot, unfilled};
-use super::{Position, Ring};
 use kerneld_protocol::queue::CAPACITY;
 use std::sync::atomic::AtomicU32;
 

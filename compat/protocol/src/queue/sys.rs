@@ -169,6 +169,19 @@ mod tests {
     ];
 
     #[test]
+    fn a_message_is_received_into_memory_that_is_shared() {
+        let id = create(libc::IPC_PRIVATE, 0o600).unwrap();
+        let long = size_of::<libc::c_long>() / 4;
+        let words: Vec<AtomicU32> = (0..8 + CAPACITY as u32 / 4).map(AtomicU32::new).collect();
+        let memory = &words[4..4 + long + CAPACITY / 4];
+        assert_eq!(receive_into(id, 0, memory, libc::IPC_NOWAIT), Err(Errno::ENOMSG));
+        send(id, &Buffer::with(9, b"text").unwrap()).unwrap();
+        assert_eq!(receive_into(id, 0, memory, 0), Ok(4));
+        delete(id).unwrap();
+        assert_eq!(&memory[long].load(std::sync::atomic::Ordering::Relaxed).to_ne_bytes(), b"text");
+    }
+
+    #[test]
     fn both_rims_make_change_and_delete_queues_alike() {
         for rim in RIMS {
             let id = (rim.create)(libc::IPC_PRIVATE, 0o640).unwrap();
