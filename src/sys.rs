@@ -18,7 +18,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// `ENOSYS` before Linux 5.11, which has no `CLOSE_RANGE_CLOEXEC`.
 pub(crate) fn close_on_exec() -> Result<(), Errno> {
     // SAFETY: only sets a flag on descriptors; none is closed, whoever owns it.
-    let done = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+    // (The call by its number: musl has no function for it.)
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     Errno::result(done).map(drop)
 }
 

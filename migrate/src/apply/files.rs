@@ -62,8 +62,15 @@ pub(super) fn copy(from: &OwnedFd, name: &str, to: &OwnedFd, new_name: &str) -> 
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     write_at(to, new_name, &bytes, Some(&metadata))?;
-    let stamp = TimeSpec::new(metadata.mtime(), metadata.mtime_nsec());
+    let stamp = time_spec(metadata.mtime(), metadata.mtime_nsec());
     Ok(utimensat(to, new_name, &stamp, &stamp, UtimensatFlags::NoFollowSymlink)?)
+}
+
+/// A file's time; the present where this machine's `time_t` has no room for it (32 bits end in 2038).
+#[allow(clippy::useless_conversion, reason = "the fields' sizes are the machine's")]
+pub(super) fn time_spec(seconds: i64, nanoseconds: i64) -> TimeSpec {
+    let fields = seconds.try_into().ok().zip(nanoseconds.try_into().ok());
+    fields.map_or(TimeSpec::UTIME_NOW, |(seconds, nanoseconds)| TimeSpec::new(seconds, nanoseconds))
 }
 
 /// Makes every folder of a path that is not there, the last one with this mode.

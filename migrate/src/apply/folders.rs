@@ -9,7 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
-use super::files::{make_folders, open_folder, split};
+use super::files::{make_folders, open_folder, split, time_spec};
 use super::manifest::{FOLDER, Stamp};
 use crate::error::{Error, Result};
 use crate::new::output::OutputFile;
@@ -62,7 +62,7 @@ fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
 pub(super) fn restore_stamps(root: &Root, stamps: &BTreeMap<String, Stamp>) {
     for (folder, (seconds, nanoseconds)) in stamps {
         if let Ok(folder) = open_folder(root, folder) {
-            let stamp = TimeSpec::new(*seconds, *nanoseconds);
+            let stamp = time_spec(*seconds, *nanoseconds);
             // a folder of someone else keeps its new time: its content is what counts
             let _ = futimens(&folder, &TimeSpec::UTIME_OMIT, &stamp);
         }

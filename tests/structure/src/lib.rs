@@ -6,3 +6,4 @@ pub mod circles;
 pub mod names;
 pub mod sizes;
 pub mod source;
+pub mod touch;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kerneld_structure::source::{self, Package};
-use kerneld_structure::{circles, sizes};
+use kerneld_structure::source::{self, Crate, Package};
+use kerneld_structure::{circles, sizes, touch};
 
 const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 40;
@@ -21,6 +21,7 @@ const PENDING: &[(&str, &[&str])] = &[
     ("short functions", &["kerneld-compare"]),
     ("very short functions", &["kdrun", "kerneld-migrate", "kerneld-tools"]),
     ("unsafe code in few files", &["workspace"]),
+    ("the table of docs/architecture.md", &["workspace"]),
 ];
 
 fn top() -> PathBuf {
@@ -142,4 +143,27 @@ fn every_file_belongs_to_a_crate() {
 /// `tests.rs`, or `NAME_tests.rs` where a folder has more than one.
 fn is_of_tests(file: &Path) -> bool {
     file.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs"))
+}
+
+fn daemon() -> Crate {
+    source::package(&top()).unwrap().crates.remove(0)
+}
+
+#[test]
+fn the_daemons_rooms_import_and_touch_what_the_table_says() {
+    let page = fs::read_to_string(top().join("docs/architecture.md")).unwrap();
+    let table = touch::table(&page, "## What may touch what");
+    hold_together("the table of docs/architecture.md", touch::differences(&touch::rooms(&daemon()), &table));
+}
+
+/// docs/architecture.md names them.
+#[test]
+fn what_decides_touches_nothing() {
+    let daemon = daemon();
+    for module in ["decision", "jobs", "delays"] {
+        assert!(
+            touch::touched(&daemon, &["executor", module]).is_empty(),
+            "executor::{module} is to be pure"
+        );
+    }
 }

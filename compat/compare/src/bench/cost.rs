@@ -3,6 +3,7 @@
 
 use crate::world::process;
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use std::fs;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ impl Processes {
 pub fn own_cpu() -> Result<Duration, String> {
     let usage = |who| getrusage(who).map_err(|errno| format!("cannot read the CPU time: {}", errno.desc()));
     let times = [usage(UsageWho::RUSAGE_SELF)?, usage(UsageWho::RUSAGE_CHILDREN)?];
-    let micros = |time: nix::sys::time::TimeVal| (time.tv_sec() * 1_000_000 + time.tv_usec()).unsigned_abs();
+    let micros = |time: nix::sys::time::TimeVal| time.num_microseconds().unsigned_abs();
     Ok(Duration::from_micros(
         times.iter().map(|usage| micros(usage.user_time()) + micros(usage.system_time())).sum(),
     ))

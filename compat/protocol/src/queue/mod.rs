@@ -1,6 +1,10 @@
 //! The SysV message queue that is kerneld's channel.
 //!
-//! `sysvmq` makes, inspects, changes and deletes the queue; sending and receiving are our own (`sys`).
+//! The system calls are made in `sys`.
+#![allow(
+    clippy::useless_conversion,
+    reason = "the sizes of `long` and of msqid_ds's fields are the machine's"
+)]
 
 mod sys;
 
@@ -33,12 +37,14 @@ pub enum Select {
 }
 
 impl Select {
-    fn msgtyp(self) -> libc::c_long {
-        match self {
+    /// `msgrcv`'s argument: a type that a 32-bit system has no room for is one that no message has.
+    fn msgtyp(self) -> Result<libc::c_long, Errno> {
+        let wanted = match self {
             Select::Any => 0,
             Select::Exactly(mtype) => mtype,
             Select::UpTo(highest) => -highest,
-        }
+        };
+        wanted.try_into().map_err(|_| Errno::EINVAL)
     }
 
     /// Whether a message of this type is selected.
@@ -62,6 +68,8 @@ pub struct Stat {
     pub capacity: u64,
     /// Pid of the last `msgsnd`, 0 for none.
     pub last_sender: i32,
+    /// When that was, in seconds since 1970; 0 for never.
+    pub last_sent: i64,
     /// Owner.
     pub uid: u32,
     /// Owner's group.
@@ -70,6 +78,23 @@ pub struct Stat {
     pub creator: (u32, u32),
     /// Permission bits, 0 to 0o777.
     pub mode: u16,
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the fields' sizes are other ones on each machine")]
+impl From<libc::msqid_ds> for Stat {
+    fn from(raw: libc::msqid_ds) -> Self {
+        Stat {
+            messages: raw.msg_qnum as u64,
+            bytes: raw.__msg_cbytes as u64,
+            capacity: raw.msg_qbytes as u64,
+            last_sender: raw.msg_lspid,
+            last_sent: raw.msg_stime as i64,
+            uid: raw.msg_perm.uid,
+            gid: raw.msg_perm.gid,
+            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
+            mode: (raw.msg_perm.mode & 0o777) as u16,
+        }
+    }
 }
 
 impl Stat {
@@ -101,7 +126,7 @@ impl Queue {
     /// # Errors
     /// `EEXIST` when the key has one already; `ENOSPC` when the system has `kernel.msgmni` queues.
     pub fn create(key: i32, mode: i32) -> Result<Self, Errno> {
-        sysvmq::create(key, mode | libc::IPC_EXCL).map(Queue::from_id).map_err(|_| Errno::last())
+        sys::create(key, mode | libc::IPC_EXCL).map(Queue::from_id)
     }
 
     /// A positive key that no queue on this machine has, and that nobody else is likely to choose.
@@ -136,17 +161,7 @@ impl Queue {
     /// # Errors
     /// `EIDRM` or `EINVAL` when it is gone; `EACCES` without read permission.
     pub fn stat(&self) -> Result<Stat, Errno> {
-        let raw = self.raw_stat()?;
-        Ok(Stat {
-            messages: raw.msg_qnum,
-            bytes: raw.__msg_cbytes,
-            capacity: raw.msg_qbytes,
-            last_sender: raw.msg_lspid,
-            uid: raw.msg_perm.uid,
-            gid: raw.msg_perm.gid,
-            creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
-            mode: raw.msg_perm.mode & 0o777,
-        })
+        sys::get(self.id).map(Stat::from)
     }
 
     /// Gives the queue to `owner` (user and group id) with permission bits `mode`.
@@ -154,13 +169,13 @@ impl Queue {
     /// # Errors
     /// `EPERM` for one who is neither its owner nor its creator nor root.
     pub fn set_access(&self, owner: Option<(u32, u32)>, mode: u16) -> Result<(), Errno> {
-        let mut raw = self.raw_stat()?;
+        let mut raw = sys::get(self.id)?;
         if let Some((uid, gid)) = owner {
             raw.msg_perm.uid = uid;
             raw.msg_perm.gid = gid;
         }
-        raw.msg_perm.mode = mode;
-        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+        raw.msg_perm.mode = mode.into();
+        sys::set(self.id, &mut raw)
     }
 
     /// Lets `bytes` of mtext wait in all.
@@ -168,9 +183,9 @@ impl Queue {
     /// # Errors
     /// `EPERM` over `kernel.msgmnb` without CAP_SYS_RESOURCE.
     pub fn set_capacity(&self, bytes: u64) -> Result<(), Errno> {
-        let mut raw = self.raw_stat()?;
-        raw.msg_qbytes = bytes;
-        sysvmq::set(self.id, &mut raw).map_err(|_| Errno::last())
+        let mut raw = sys::get(self.id)?;
+        raw.msg_qbytes = bytes.try_into().map_err(|_| Errno::EINVAL)?;
+        sys::set(self.id, &mut raw)
     }
 
     /// Removes the queue; who waits on it gets `EIDRM`.
@@ -178,7 +193,7 @@ impl Queue {
     /// # Errors
     /// `EPERM` for one who is neither its owner nor its creator nor root.
     pub fn remove(&self) -> Result<(), Errno> {
-        sysvmq::delete(self.id).map_err(|_| Errno::last())
+        sys::delete(self.id)
     }
 
     /// Sends a message without waiting for room.
@@ -196,7 +211,7 @@ impl Queue {
     /// # Errors
     /// `EINTR` when a signal came; `EIDRM` or `EINVAL` when the queue is gone; `EACCES`.
     pub fn receive(&self, select: Select, buffer: &mut Buffer) -> Result<(), Errno> {
-        sys::receive(self.id, select.msgtyp(), buffer, 0)
+        sys::receive(self.id, select.msgtyp()?, buffer, 0)
     }
 
     /// Receives a message if one waits; says whether one did.
@@ -204,7 +219,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::receive`].
     pub fn try_receive(&self, select: Select, buffer: &mut Buffer) -> Result<bool, Errno> {
-        match sys::receive(self.id, select.msgtyp(), buffer, libc::IPC_NOWAIT) {
+        match sys::receive(self.id, select.msgtyp()?, buffer, libc::IPC_NOWAIT) {
             Ok(()) => Ok(true),
             Err(Errno::ENOMSG) => Ok(false),
             Err(errno) => Err(errno),
@@ -247,14 +262,18 @@ impl Queue {
         Ok(sifted)
     }
 
-    /// [`Queue::sift_by`] of all messages, waiting a second for room; how many it dropped.
+    /// Copies a message and leaves it on the queue: the one at `place`, counted from 0 for the oldest;
+    /// says whether there is one. (`MSG_COPY`, Linux 3.8.)
     ///
     /// # Errors
-    /// As [`Queue::stat`]; `EAGAIN` when there was no room to put one back, which is then lost.
-    pub fn sift(&self, keep: impl FnMut(i64, &[u8]) -> bool) -> Result<usize, Errno> {
-        let mut sifted = self.sift_by(Select::Any, keep)?;
-        let all = self.put_back_within(&mut sifted.waiting, Duration::from_secs(1));
-        if all { Ok(sifted.dropped) } else { Err(Errno::EAGAIN) }
+    /// `ENOSYS` where the kernel was built without `CONFIG_CHECKPOINT_RESTORE`; else as [`Queue::receive`].
+    pub fn peek(&self, place: usize, buffer: &mut Buffer) -> Result<bool, Errno> {
+        let place = libc::c_long::try_from(place).unwrap_or(libc::c_long::MAX);
+        match sys::receive(self.id, place, buffer, libc::IPC_NOWAIT | libc::MSG_COPY) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOMSG) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Sends what finds room, in order; whether that was all. Never sleeps.
@@ -278,10 +297,6 @@ impl Queue {
             std::thread::sleep(Duration::from_millis(5));
         }
         true
-    }
-
-    fn raw_stat(&self) -> Result<libc::msqid_ds, Errno> {
-        sysvmq::get(self.id, sysvmq::IPC_STAT).map_err(|_| Errno::last())
     }
 }
 
@@ -316,6 +331,22 @@ mod tests {
         }
         assert!(!queue.try_receive(Select::UpTo(255), &mut buffer).unwrap());
         assert_eq!(queue.stat().unwrap().messages, 1);
+    }
+
+    #[test]
+    fn a_message_that_is_looked_at_stays() {
+        let Private(queue) = &Private::new();
+        let mut buffer = Buffer::default();
+        assert_eq!(queue.peek(0, &mut buffer), Ok(false));
+        for text in ["one", "two"] {
+            queue.send(300, text.as_bytes()).unwrap();
+        }
+        for (place, text) in [(1, "two"), (0, "one")] {
+            assert_eq!(queue.peek(place, &mut buffer), Ok(true));
+            assert_eq!((buffer.mtype(), buffer.mtext()), (300, text.as_bytes()));
+        }
+        assert_eq!(queue.peek(2, &mut buffer), Ok(false));
+        assert_eq!(queue.stat().unwrap().messages, 2);
     }
 
     #[test]
