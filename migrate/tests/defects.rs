@@ -212,7 +212,7 @@ const ROWS: &[Row] = &[
         27,
         "alias sound-slot-0 es1371\npost-install sound-slot-0 /bin/aumix -L",
         &[
-            "install sound-slot-0 [ -d /sys/module/snd_ens1371 ] || { /sbin/modprobe snd-ens1371 && /bin/aumix -L; }",
+            "install sound-slot-0 [ -d /sys/module/snd_ens1371 ] || { /sbin/modprobe snd-ens1371 && { [ ! -x /bin/aumix ] || /bin/aumix -L; }; }",
         ],
         &["alias sound-slot-0"],
         &[],

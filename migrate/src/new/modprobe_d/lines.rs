@@ -8,6 +8,7 @@ use crate::account::{Account, Kind, LineId, Question};
 use crate::module_index::Kernel;
 use crate::names::is_plain;
 use crate::names::modules::{self, Today};
+use crate::new::commands::Member;
 use crate::new::compose;
 use crate::new::output::{OutputLine, comment};
 use crate::old::modules_conf::{CommandKind, ListKind, Meaning};
@@ -190,9 +191,29 @@ impl<'a> Writer<'a> {
 
     /// Whether a pattern would hide finer names that lead to other modules.
     fn hides(&self, pattern: &str, name: &str, target: &str) -> bool {
-        let Some(kernel) = self.kernel else { return self.meaning.has_minors(name) };
-        self.meaning.has_minors(name)
-            || kernel.aliases().finer(pattern).iter().any(|module| !kernel.loads_with(module, target))
+        let others = self.meaning.minors_of(name).map(|minor| self.member(minor));
+        let own = others.filter(|member| !matches!(member, Member::Missing(_))).any(|member| match member {
+            Member::Name(module) => !self.loads_with(&module, target),
+            _ => true,
+        });
+        let of_kernel = |kernel: &Kernel| {
+            kernel.aliases().finer(pattern).iter().any(|module| !kernel.loads_with(module, target))
+        };
+        own || self.kernel.is_some_and(of_kernel)
+    }
+
+    fn loads_with(&self, a: &str, b: &str) -> bool {
+        underscored(a) == underscored(b) || self.kernel.is_some_and(|kernel| kernel.loads_with(a, b))
+    }
+
+    /// The module to which the kernel leads every minor of a device by itself, where the old file leads some of them
+    /// elsewhere and the rest to `target`: then the number alone is never asked for, and a pattern would load both.
+    pub(in crate::new) fn contended(&self, name: &str, target: &str) -> Option<String> {
+        let pattern = format!("{name}-*");
+        let others = self.kernel?.aliases().of_pattern(&pattern);
+        let other = others.iter().find(|module| !self.loads_with(module, target))?;
+        let is_form = self.meaning.forms(name).contains(&pattern);
+        (is_form && self.hides(&pattern, name, target)).then(|| other.clone())
     }
 
     /// Whether the kernel has an alias itself, and for this module alone.
