@@ -22,18 +22,18 @@ use crate::queue::foreign::ForeignMessages;
 use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
 use crate::readiness::Readiness;
+use crate::state_dir::StateDir;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
 use log::{info, warn};
-use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::Uid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::fmt::Display;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -73,28 +73,50 @@ impl Options {
 /// # Errors
 /// A sentence that says what prevented the start, or what ended the service.
 pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
-    sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let pid_file = lock_state_dir(&options.state_dir)?;
+    let failed = |what: &str, why: &dyn Display| format!("cannot {what}: {why}");
+    sys::close_inherited(&readiness.descriptors()).map_err(|errno| failed("close descriptors", &errno))?;
+    sys::default_signals().map_err(|errno| failed("reset signals", &errno.desc()))?;
+    ignore_file_size_limit().map_err(|error| failed("listen for signals", &error))?;
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| failed("listen for signals", &error))?;
+    let state_dir = StateDir::take(&options.state_dir).map_err(|error| error.to_string())?;
     let log = start_log(&options)?;
-    std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
-    let queue = ownership::open(options.key)?;
-    let served = serve(queue, options, log, &mut signals, readiness);
-    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
-    drop(pid_file);
-    served.and(removed)
+    std::env::set_current_dir("/").map_err(|error| failed("change to /", &error))?;
+    let user = intake_user(&options.config)?;
+    let uid = user.map(|(uid, _)| uid);
+    let opened = ownership::open(options.key, uid).map_err(|error| error.to_string())?;
+    let served = serve(opened.queue, user, options, log, &mut signals, readiness);
+    match served {
+        Ok(None) => opened.queue.remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
+        // It stays, with what waits on it, for a daemon that a service manager may start next.
+        Ok(Some(why)) => return Err(why),
+        Err(why) => {
+            if opened.is_new {
+                let _ = opened.queue.remove();
+            }
+            return Err(why);
+        }
+    }
+    state_dir.give_up();
+    Ok(())
 }
 
+/// A write past the limit fails then, and does not end the daemon. A handler, which helpers do not inherit.
+fn ignore_file_size_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
+}
+
+/// Serves requests; why that had to end, unless a signal ended it.
 fn serve(
     queue: Queue,
+    user: Option<(u32, u32)>,
     options: Options,
     log: File,
     signals: &mut Signals,
     readiness: Readiness,
-) -> Result<(), String> {
-    let user = intake_user(&options.config)?;
-    ownership::give_access(queue, &options.config.queue, user)?;
+) -> Result<Option<String>, String> {
+    let uid = user.map(|(uid, _)| uid);
+    ownership::give_access(queue, &options.config.queue, uid).map_err(|error| error.to_string())?;
     let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue, &options)?;
     let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
@@ -106,9 +128,9 @@ fn serve(
     life.take_up_again(&recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     readiness.tell();
-    wait_for_end(signals, || reread(&options, queue, user, &life));
+    wait_for_end(signals, || reread(&options, queue, uid, &life));
     executor.stop(GRACE);
-    executor.failure().map_or(Ok(()), Err)
+    Ok(executor.failure())
 }
 
 /// The life of requests under these settings.
@@ -138,10 +160,10 @@ fn life(
 
 /// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
 /// one in force.
-fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, life: &Life) {
+fn reread(options: &Options, queue: Queue, uid: Option<u32>, life: &Life) {
     let reread =
         config::load(options.config_file.as_deref()).map_err(|error| error.to_string()).and_then(|config| {
-            ownership::give_access(queue, &config.queue, user)?;
+            ownership::give_access(queue, &config.queue, uid).map_err(|error| error.to_string())?;
             warn_of_what_waits(&options.config, &config);
             life.set_settings(Settings::resolve(&config, &options.overrides));
             Ok(())
@@ -202,27 +224,4 @@ fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec
     args.push(format!("--persist={}:{}", persist.get_number, persist.set_number));
     args.extend(user.map(|(uid, gid)| format!("--user={uid}:{gid}")));
     args
-}
-
-/// Makes the state directory and takes its pid file; two daemons cannot share one.
-fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
-    let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    let owner = dir.symlink_metadata().map_err(failed)?.uid();
-    if owner != Uid::effective().as_raw() {
-        return Err(format!(
-            "the state directory {} belongs to user {owner}, not to the user who starts kerneld",
-            dir.display()
-        ));
-    }
-    let path = dir.join("pid");
-    let file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, _)| {
-        let mut pid = String::new();
-        let _ = file.read_to_string(&mut pid);
-        format!("{} belongs to a running kerneld (pid {})", path.display(), pid.trim())
-    })?;
-    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
-    Ok(lock)
 }
