@@ -45,6 +45,7 @@ pub enum Kind {
     Schedule,
     NotInForce,
     SwitchedOff,
+    Site,
     Depends,
     Overlooked,
 }
@@ -67,6 +68,7 @@ impl Kind {
             Kind::Schedule => "these crontab lines work on modules",
             Kind::NotInForce => "these lines were not in force",
             Kind::SwitchedOff => "something was switched off here",
+            Kind::Site => "the new system has lines of its own against these",
             Kind::Depends => "these hang on another line that needs a person",
             Kind::Overlooked => "nothing was made of these lines",
         }
@@ -97,6 +99,9 @@ impl Kind {
             Kind::Schedule => "Change the crontab, then accept the line.",
             Kind::NotInForce => "Accept the line to leave it as it was: not in force.",
             Kind::SwitchedOff => "Decide whether it is to be off today, and accept the line.",
+            Kind::Site => {
+                "Change or remove the line of the new system and plan again, or accept the line to leave things as they are there."
+            }
             Kind::Depends => "Settle the other line first.",
             Kind::Overlooked => "Look at the line, then accept it.",
         }
