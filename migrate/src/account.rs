@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
+
 /// The number of a line within an [`Account`].
 pub type LineId = usize;
 
@@ -169,7 +171,22 @@ pub struct Account {
     lines: Vec<Line>,
 }
 
+/// So many lines of a system are accounted for. Real ones have a few hundred.
+const MOST_LINES: usize = 400_000;
+
 impl Account {
+    /// Refuses more lines than any system has.
+    ///
+    /// # Errors
+    /// When there are too many, with the file in which that came out.
+    pub(crate) fn check_size(&self, path: &str) -> Result<()> {
+        if self.lines.len() < MOST_LINES {
+            return Ok(());
+        }
+        let why = format!("with it there are more than {MOST_LINES} lines");
+        Err(Error::read(path, std::io::Error::other(why)))
+    }
+
     /// Enters a line that has no fate yet.
     pub fn add(&mut self, file: &Arc<str>, number: usize, text: &str) -> LineId {
         self.lines.push(Line {
