@@ -37,6 +37,8 @@ pub struct Remains {
     pub runs: Vec<Run>,
     /// The messages left on the queue: type and mtext.
     pub messages: Vec<(i64, Vec<u8>)>,
+    /// Milliseconds by which something of ours, or a helper, came late at most.
+    pub late: u64,
 }
 
 /// Bytes of text that tell a message left on the queue from others.
@@ -53,6 +55,8 @@ pub trait World {
     /// # Errors
     /// A sentence: the queue refuses for another reason than being full or gone.
     fn send(&mut self, mtype: i64, mtext: &[u8]) -> Result<Sent, String>;
+    /// Bytes of mtext that find room on the queue; 0 without one.
+    fn room(&self) -> u64;
     /// Waits until the daemon has had a fair chance to read what was sent.
     fn settle(&mut self);
     /// Takes a message of just this type, if there is one.
@@ -180,7 +184,7 @@ impl<W: World> Play<'_, W> {
                 }
                 self.world.settle();
             }
-            Step::Fill { mtype } => self.fill(*mtype)?,
+            Step::Fill { mtype, leave } => self.fill(*mtype, *leave)?,
             Step::Wait(name) => {
                 let until = self.world.now() + limit;
                 self.pass_until(until, |play| !play.client(name).is_some_and(Client::waits))?;
@@ -220,11 +224,13 @@ impl<W: World> Play<'_, W> {
         Ok(())
     }
 
-    fn fill(&mut self, mtype: i64) -> Result<(), String> {
+    fn fill(&mut self, mtype: i64, leave: u64) -> Result<(), String> {
         self.filling.push(mtype);
-        for length in [FILLING, 1, 0] {
-            while self.world.send(mtype, &vec![b'.'; length])? == Sent::Done {}
+        while let room @ 1.. = self.world.room().saturating_sub(leave) {
+            self.world.send(mtype, &vec![b'.'; FILLING.min(room as usize)])?;
         }
+        // Then the number of messages is the limit.
+        while leave == 0 && self.world.send(mtype, &[])? == Sent::Done {}
         Ok(())
     }
 
@@ -234,7 +240,7 @@ impl<W: World> Play<'_, W> {
 
     fn finish(self) -> Result<Observation, String> {
         let ended = self.world.ended();
-        let Remains { mut runs, messages } = self.world.finish()?;
+        let Remains { mut runs, messages, late } = self.world.finish()?;
         runs.sort_by_key(|run| run.start);
         let mut left = BTreeMap::new();
         if self.unsent > 0 {
@@ -249,7 +255,7 @@ impl<W: World> Play<'_, W> {
         let ended = ended && !self.told_to_end;
         let asked =
             self.clients.into_iter().map(|client| Asked { client: client.name, outcome: client.outcome });
-        Ok(Observation { runs, asked: asked.collect(), left, ended })
+        Ok(Observation { runs, asked: asked.collect(), left, ended, late })
     }
 
     fn describe(&self, mtype: i64, mtext: &[u8]) -> String {
