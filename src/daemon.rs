@@ -20,6 +20,7 @@ use crate::modules::care::ModuleCare;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
 use crate::order::judge::PersistNumbers;
+use crate::pid_file::PidFile;
 use crate::queue::answers::Answers;
 use crate::queue::foreign::ForeignMessages;
 use crate::queue::memory::Memory;
@@ -30,14 +31,9 @@ use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
 use log::{info, warn};
-use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::Uid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -82,14 +78,14 @@ pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> 
         .map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let pid_file = lock_state_dir(&options.state_dir)?;
+    let pid_file = PidFile::take(&options.state_dir)?;
     start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
     let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key))?;
     let served = with_memory(memory, options, &mut signals, readiness);
     let removed = memory.remove();
-    drop(pid_file);
-    served.and(removed)
+    let gone = pid_file.remove();
+    served.and(removed).and(gone)
 }
 
 fn with_memory(
@@ -216,27 +212,4 @@ fn start_log(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot open a log: {error}"))?;
     crate::logging::start(log, kernel);
     Ok(())
-}
-
-/// Makes the state directory and takes its pid file; two daemons cannot share one.
-fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
-    let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    let owner = dir.symlink_metadata().map_err(failed)?.uid();
-    if owner != Uid::effective().as_raw() {
-        return Err(format!(
-            "the state directory {} belongs to user {owner}, not to the user who starts kerneld",
-            dir.display()
-        ));
-    }
-    let path = dir.join("pid");
-    let file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, _)| {
-        let mut pid = String::new();
-        let _ = file.read_to_string(&mut pid);
-        format!("{} belongs to a running kerneld (pid {})", path.display(), pid.trim())
-    })?;
-    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
-    Ok(lock)
 }

@@ -15,6 +15,7 @@ mod intake;
 mod logging;
 mod modules;
 mod order;
+mod pid_file;
 mod queue;
 mod readiness;
 mod sys;
