@@ -15,9 +15,9 @@ mod intake;
 mod logging;
 mod modules;
 mod order;
-mod pid_file;
 mod queue;
 mod readiness;
+mod state_dir;
 mod sys;
 mod threads;
 
