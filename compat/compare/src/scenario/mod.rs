@@ -159,6 +159,13 @@ pub struct Outgoing {
     pub layout: Layout,
 }
 
+impl Outgoing {
+    /// What follows the header.
+    pub fn text(&self) -> &[u8] {
+        self.mtext.get(self.layout.header_len()..).unwrap_or_default()
+    }
+}
+
 /// What must be seen.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -22,6 +22,10 @@ pub enum Sent {
     NotYet,
 }
 
+/// The commands for which a helper is started at once: system, request_module, release_module, request_route
+/// and screenblanker.
+const HELPED: [i64; 5] = [1, 2, 3, 6, 7];
+
 /// Milliseconds that are watched after the last step at least.
 const LEAST_WATCH: u64 = 300;
 
@@ -57,8 +61,8 @@ pub trait World {
     fn send(&mut self, mtype: i64, mtext: &[u8]) -> Result<Sent, String>;
     /// Bytes of mtext that find room on the queue; 0 without one.
     fn room(&self) -> u64;
-    /// Waits until the daemon has had a fair chance to read what was sent.
-    fn settle(&mut self);
+    /// Waits until the daemon has had a fair chance to read what was sent, and to start a helper for it.
+    fn settle(&mut self, helper: bool);
     /// Takes a message of just this type, if there is one.
     fn fetch(&mut self, mtype: i64) -> Option<Vec<u8>>;
     /// Sends the daemon a signal.
@@ -162,6 +166,7 @@ impl<W: World> Play<'_, W> {
         match step {
             Step::Ask { clients, burst } => {
                 for (name, message) in clients {
+                    let helper = self.wants_helper(message);
                     let (name, message, asked) = (name.clone(), message.clone(), self.world.now());
                     self.clients.push(Client {
                         name,
@@ -172,7 +177,7 @@ impl<W: World> Play<'_, W> {
                     });
                     self.look()?;
                     if !burst {
-                        self.world.settle();
+                        self.world.settle(helper);
                     }
                 }
             }
@@ -182,7 +187,7 @@ impl<W: World> Play<'_, W> {
                         self.unsent += 1;
                     }
                 }
-                self.world.settle();
+                self.world.settle(messages.iter().any(|message| self.wants_helper(message)));
             }
             Step::Fill { mtype, leave } => self.fill(*mtype, *leave)?,
             Step::Wait(name) => {
@@ -209,6 +214,13 @@ impl<W: World> Play<'_, W> {
             Step::Pass => {}
         }
         Ok(())
+    }
+
+    /// Whether a helper is to be started at once: not for one that shares another's.
+    fn wants_helper(&self, message: &Outgoing) -> bool {
+        let same = |client: &Client| client.waits() && client.message.mtype == message.mtype;
+        let shared = |client: &Client| same(client) && client.message.text() == message.text();
+        HELPED.contains(&message.mtype) && !self.clients.iter().any(shared)
     }
 
     /// While it ends, it may still answer.

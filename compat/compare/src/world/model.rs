@@ -47,7 +47,7 @@ impl World for ModelWorld<'_> {
         self.kerneld.channel.as_ref().map_or(0, |channel| channel.room() as u64)
     }
 
-    fn settle(&mut self) {}
+    fn settle(&mut self, _helper: bool) {}
 
     fn fetch(&mut self, mtype: i64) -> Option<Vec<u8>> {
         let (_, mtext) = self.kerneld.channel.as_mut()?.receive(mtype)?;

@@ -111,7 +111,7 @@ impl<D: Daemon> World for Live<D> {
         self.queue.stat().map_or(0, |stat| stat.capacity.saturating_sub(stat.bytes))
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self, helper: bool) {
         if self.stopped {
             return;
         }
@@ -126,7 +126,7 @@ impl<D: Daemon> World for Live<D> {
         }
         // It has read the message; now its helper may begin, so that the order of helpers is that of steps.
         let (start, before) = (Instant::now(), self.stage.started());
-        while start.elapsed() < START + 4 * self.late && self.stage.started() == before {
+        while helper && start.elapsed() < START + 4 * self.late && self.stage.started() == before {
             sleep(Duration::from_millis(2));
         }
     }
