@@ -19,6 +19,7 @@ use crate::order::name::{ModuleName, Refusal};
 use crate::order::task::{Task, Waiter};
 use crate::queue::answers::Answers;
 use crate::queue::foreign::drop_foreign;
+use crate::queue::ownership::OwnQueue;
 use crate::threads;
 use kerneld_journal::Accepted;
 use kerneld_protocol::queue::{Queue, Select};
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 /// Everything that a request meets on its way, shared by the threads that take it along.
 pub(crate) struct Life {
     /// The queue, and what the intake takes off it.
-    pub(crate) queue: Queue,
+    pub(crate) queue: Arc<OwnQueue>,
     pub(crate) served: Select,
     pub(crate) settings: RwLock<Arc<Settings>>,
     pub(crate) status: StatusDesk,
@@ -47,7 +48,7 @@ pub(crate) struct Life {
 impl Life {
     /// Takes an order: writes it down, with who may have sent it. `note` is told its number before.
     pub(crate) fn take(&self, order: &Order, senders: &mut Senders, note: impl FnOnce(u64)) -> Waiter {
-        let last_sender = self.queue.stat().ok().map(|stat| stat.last_sender);
+        let last_sender = self.queue.now().stat().ok().map(|stat| stat.last_sender);
         let sender = senders.find(&order.reply, last_sender);
         note(self.answers.journal().next_request());
         let request = self.answers.journal().accepted(order.command, &order.text, order.reply, sender);
@@ -255,8 +256,15 @@ impl Life {
 
     /// Drops messages that nobody here serves; how many.
     fn flush(&self) -> usize {
-        let dropped = drop_foreign(self.queue, |mtype| self.is_ours(mtype), |_| true);
+        let dropped = drop_foreign(self.queue.now(), |mtype| self.is_ours(mtype), |_| true);
         dropped.inspect_err(|errno| warn!("cannot flush the queue: {}", errno.desc())).unwrap_or(0)
+    }
+
+    /// Writes down which queue is served if it is no longer that one.
+    pub(crate) fn serve_other_than(&self, before: Queue) {
+        if self.queue.now() != before {
+            self.answers.journal().serves(self.queue.now().id());
+        }
     }
 
     /// Whether a message of this type is a request that is served, or an answer.

@@ -159,7 +159,9 @@ impl Executor {
         if self.lock().stopping {
             return false;
         }
+        let before = self.life.queue.now();
         let replaced = source.replace();
+        self.life.serve_other_than(before);
         match replaced {
             Ok(()) => self.lock().intake = Some(source.hold()),
             Err(ref why) => self.give_up(why),

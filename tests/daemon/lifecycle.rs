@@ -314,3 +314,23 @@ fn a_queue_that_another_user_made_is_removed_by_root_and_refused_by_users() {
     assert!(told.contains("belongs to another user"), "{told}");
     assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
 }
+
+#[test]
+fn a_queue_that_somebody_removes_is_made_anew_and_served() {
+    let mut daemon = Daemon::start(&[]);
+    for _ in 0..7 {
+        let before = daemon.queue();
+        before.remove().unwrap();
+        wait_for("another queue", || Queue::open(daemon.key).is_ok_and(|queue| queue != before));
+        assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+    }
+    // A crash now: the journal knows which queue is served, so what was accepted is carried out.
+    daemon.client(Layout::Lp64New).post(Command::RequestModule, b"waiting", None).unwrap();
+    wait_for("the helper", || daemon.records().len() == 8);
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    std::fs::write(daemon.dir.path().join(kerneld_recorder::GO), "").unwrap();
+    daemon.restart(&[]);
+    wait_for("it to be taken up again", || daemon.log().contains("taken up again"));
+    assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+}
