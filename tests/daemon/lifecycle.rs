@@ -8,6 +8,7 @@ use kerneld_protocol::wire::Layout;
 use kerneld_test_support::{as_root, have_program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
 use tempfile::TempDir;
 
 #[test]
@@ -30,9 +31,27 @@ fn in_the_background_it_tells_its_pid_once_it_serves() {
     let answer =
         Client::open(key, Layout::Lp64New).unwrap().ask(Command::Debug, b"", Some(PATIENCE)).unwrap();
     assert!(String::from_utf8(answer.text).unwrap().contains(&format!("pid={pid}, delay=5, keep, nodebug")));
+    // As ps, pidof and killall find it; `killall -HUP kerneld` is how old scripts have it read its configuration again.
+    assert_eq!(comm(pid), "kerneld");
+    assert!(fs::read(format!("/proc/{pid}/cmdline")).unwrap().starts_with(b"kerneld\0"));
+    assert_eq!(fs::read_to_string(dir.path().join("state/pid")).unwrap(), format!("{pid}\n"));
     kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
     wait_for("the queue to go", || Queue::open(key).is_err());
     wait_for("the daemon to go", || comm(pid) != "kerneld");
+    assert!(!dir.path().join("state/pid").exists());
+}
+
+/// As `kill -HUP $(pidof kerneld)` does, which finds the intake by its program, too.
+#[test]
+fn a_signal_to_all_its_processes_leaves_the_intake_running() {
+    let daemon = Daemon::start(&[]);
+    let intake = daemon.intake();
+    for _ in 0..20 {
+        kill(Pid::from_raw(intake), Signal::SIGHUP).unwrap();
+        daemon.signal(Signal::SIGHUP);
+        assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+    }
+    assert_eq!(daemon.intake(), intake);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::slice::EscapeAscii;
 ///
 /// Exit status: 0, or 1 after a message on standard error.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "admpersist", version)]
 struct Cli {
     /// The file of settings [default: what `[persist]` file in the configuration says, else
     /// /var/lib/kerneld/persist.gdbm]; kerneld's own was /lib/modules/RELEASE/persist.gdbm
