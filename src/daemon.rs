@@ -3,7 +3,6 @@
 
 use crate::config::{self, Config};
 use crate::executor::Executor;
-use crate::executor::clock::Clock;
 use crate::executor::life::Life;
 use crate::executor::persist::PersistQueue;
 use crate::executor::settings::{Overrides, Settings};
@@ -28,6 +27,7 @@ use crate::queue::ownership::{self, Access, OwnQueue};
 use crate::readiness::Readiness;
 use crate::state_dir::StateDir;
 use crate::sys;
+use crate::threads::Clock;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
 use log::{info, warn};
