@@ -27,7 +27,6 @@ use crate::queue::ownership::{self, Access, OwnQueue};
 use crate::readiness::Readiness;
 use crate::state_dir::StateDir;
 use crate::sys;
-use crate::threads::Clock;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
 use log::{info, warn};
@@ -185,7 +184,7 @@ fn life(
         care: Arc::new(ModuleCare::new(store, Arc::clone(&helpers), interval)),
         helpers,
         ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
-        clock: Clock::default(),
+        clock: Default::default(),
     })
 }
 
