@@ -66,7 +66,7 @@ pub(crate) struct Options {
 impl Options {
     /// Which requests are served.
     fn select(&self) -> Select {
-        self.only_type.map_or(Select::UpTo(255), Select::Exactly)
+        self.only_type.map_or(Select::UpTo(255), Select::of_word)
     }
 }
 
