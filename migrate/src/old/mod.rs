@@ -5,6 +5,7 @@ pub(crate) mod discover;
 mod input;
 pub(crate) mod lines;
 pub(crate) mod modules_conf;
-mod scanner;
+pub(crate) mod persist;
+pub(crate) mod scanner;
 pub(crate) mod shell;
 pub(crate) mod snippets;
