@@ -32,10 +32,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Run {
-    /// Shows the main job on a queue and in a folder of its own: requests in every layout, what ran,
-    /// what came back. Leaves nothing behind; exit status 0 if all went as it must
+    /// Shows requests in every layout, what ran and what came back, on a queue and in a folder of its
+    /// own. Leaves nothing behind; the exit status is 0 if everything went as expected
     Demo,
-    /// Reads the queue for the executor that starts it; not for people
+    /// Reads the queue for the executor that starts it; not meant to be called by hand
     #[command(hide = true)]
     Intake(IntakeArgs),
     /// Unloads unused modules that came in through kerneld, as `rmmod -a` did
@@ -59,7 +59,7 @@ struct Start {
     /// Log what would run, and answer 0
     #[arg(long)]
     dry_run: bool,
-    /// Configuration [default: /etc/kerneld.toml if it is there]
+    /// Configuration [default: /etc/kerneld.toml if that file exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Write a line to this open descriptor once requests are served, and close it
@@ -136,7 +136,7 @@ fn autoclean(args: AutocleanArgs) -> Result<(), String> {
     if args.quiet {
         return Ok(());
     }
-    // A reader that has gone away needs no report.
+    // If the reader has gone away, nobody needs the report.
     let _ = write!(std::io::stdout(), "{swept}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The daemon's life, from start to end: the place to read what happens in which order.
+//! The daemon's life, from start to end: what happens in which order.
 #![forbid(unsafe_code)]
 
 use crate::config::{self, Config};
@@ -18,7 +18,7 @@ use crate::modules::care::ModuleCare;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
 use crate::queue::answers::Answers;
-use crate::queue::foreign::StaleMessages;
+use crate::queue::foreign::ForeignMessages;
 use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
 use crate::readiness::Readiness;
@@ -71,7 +71,7 @@ impl Options {
 /// Runs the daemon until SIGTERM or SIGINT. `readiness` is told once requests are served.
 ///
 /// # Errors
-/// A sentence that says what stood in the way of the start.
+/// A sentence that says what prevented the start, or what ended the service.
 pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
     sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
@@ -101,7 +101,7 @@ fn serve(
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
-    let foreign = StaleMessages::new(queue, options.select(), Instant::now());
+    let foreign = ForeignMessages::new(queue, Instant::now());
     let executor = Executor::start(Arc::clone(&life), foreign, intake)?;
     life.take_up_again(&recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
@@ -152,7 +152,7 @@ fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, life: &Life
     }
 }
 
-/// What a running intake and an open journal cannot change.
+/// Warns of changes that a running intake and an open journal cannot follow.
 fn warn_of_what_waits(old: &Config, new: &Config) {
     let fixed = |config: &Config| {
         let numbers = (config.persist.get_number, config.persist.set_number);
@@ -210,7 +210,10 @@ fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     let owner = dir.symlink_metadata().map_err(failed)?.uid();
     if owner != Uid::effective().as_raw() {
-        return Err(format!("the state directory {} belongs to user {owner}, not to us", dir.display()));
+        return Err(format!(
+            "the state directory {} belongs to user {owner}, not to the user who starts kerneld",
+            dir.display()
+        ));
     }
     let path = dir.join("pid");
     let file =

@@ -44,7 +44,7 @@ struct Row {
 /// Shows the daemon at work.
 ///
 /// # Errors
-/// A sentence, when something did not go as it must.
+/// A sentence, when something did not go as expected.
 pub(crate) fn run() -> Result<(), String> {
     let demo = Demo::start()?;
     let mut rows: Vec<Row> = demo.steps().iter().map(|step| demo.row(step)).collect();
@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<(), String> {
     print(&rows);
     match rows.iter().filter(|row| !row.right).count() {
         0 => Ok(()),
-        wrong => Err(format!("{wrong} of {} requests did not end as they must", rows.len())),
+        wrong => Err(format!("{wrong} of {} requests did not end as expected", rows.len())),
     }
 }
 
@@ -222,7 +222,7 @@ fn real_modprobe() -> Option<PathBuf> {
     ["/sbin/modprobe", "/usr/sbin/modprobe"].into_iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-/// A path by its last part: the recorder's is long and says nothing.
+/// A path by its last part: that of the recorder is long and says nothing.
 fn short(word: &kerneld_journal::Text) -> String {
     let word = word.to_string();
     word.strip_suffix(recorder::NAME).map_or(word.clone(), |_| recorder::NAME.to_owned())
@@ -239,7 +239,7 @@ fn print(rows: &[Row]) {
     let ran = width(&|row| row.ran.len());
     println!("{:request$}  {:9}  {:ran$}  {:>10}  {:>8}", "request", "layout", "argv run", "status", "µs");
     for row in rows {
-        let mark = if row.right { "" } else { "  ← not as it must be" };
+        let mark = if row.right { "" } else { "  ← not as expected" };
         let (status, layout) = (status(row), row.layout);
         println!(
             "{:request$}  {layout:9}  {:ran$}  {status:>10}  {:>8}{mark}",

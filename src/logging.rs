@@ -1,5 +1,5 @@
-//! Where log lines go: standard error in the foreground, the kernel log when run as the system's
-//! daemon, as kmod's do. Never syslog: its socket may be the module that is being asked for.
+//! Where log lines go: standard error in the foreground, and the kernel log for the system's daemon, as
+//! with kmod. Never syslog: its socket may belong to the module that is being asked for.
 #![forbid(unsafe_code)]
 
 use env_logger::{Builder, Target};
@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Opens where log lines are to go: a descriptor of its own, for the executor's standard streams
-/// become /dev/null. In the background that is the kernel log, or for one who may not write there
-/// `log` in the state directory.
+/// become /dev/null. In the background that is the kernel log, or `log` in the state directory for a user who may
+/// not write there.
 ///
 /// # Errors
 /// When none of these can be opened.
@@ -28,8 +28,8 @@ pub(crate) fn open(foreground: bool, state_dir: &Path) -> io::Result<(File, bool
     }
 }
 
-/// Sends log lines to `log`, one write each. If it is /dev/kmsg, they carry the kernel's `<N>`
-/// priorities, and no more are sent than the kernel takes. Panics go there too.
+/// Sends log lines to `log`, one write each. To /dev/kmsg they carry the kernel's `<N>` priorities, and
+/// no more are sent than the kernel takes. Panics go there, too.
 pub(crate) fn start(log: File, kernel: bool) {
     let target: Box<dyn Write + Send> =
         if kernel { Box::new(Limited::new(log, Quota::of_this_kernel())) } else { Box::new(log) };
@@ -96,8 +96,8 @@ struct Quota {
 }
 
 impl Quota {
-    /// Where the kernel limits writers itself, it drops what is past 10 lines in 5 s and tells nobody
-    /// until the file is closed: so less is sent, and what was left out is told.
+    /// Where the kernel limits writers itself, it drops lines past 10 in 5 s and says nothing until the
+    /// file is closed: so fewer are sent, and a line says how many were left out.
     fn of_this_kernel() -> Self {
         Self::under(&std::fs::read_to_string("/proc/sys/kernel/printk_devkmsg").unwrap_or_default())
     }
@@ -110,7 +110,7 @@ impl Quota {
     }
 }
 
-/// A log that is sent no more than a quota of lines, and told how many it was not sent.
+/// A log that gets no more than a quota of lines, and a line that says how many were left out.
 struct Limited<W> {
     log: W,
     quota: Quota,

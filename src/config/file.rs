@@ -32,7 +32,7 @@ pub(crate) struct Config {
     pub(crate) blanker: BlankerConfig,
     /// The texts that `system` may carry; none by default, which refuses every one.
     pub(crate) system: Vec<SystemConfig>,
-    /// Persistent settings.
+    /// Persistent values.
     pub(crate) persist: PersistConfig,
     /// The record of requests.
     pub(crate) journal: JournalConfig,
@@ -142,21 +142,21 @@ pub(crate) fn ten_seconds() -> Duration {
     Duration::from_secs(10)
 }
 
-/// `[persist]`: settings that outlive a module. The numbers are a choice: those of the historical
-/// patch are not known.
+/// `[persist]`: values that outlive a module. The numbers are a choice: those of the historical patch are
+/// not known.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct PersistConfig {
     /// The GDBM file that keeps the pairs; an absolute path.
     #[serde(deserialize_with = "absolute")]
     pub(crate) file: PathBuf,
-    /// The message type of `get_persist`, 1 to 254 and none of kerneld's own.
+    /// The message type of `get_persist`, 1 to 254 and not one of kerneld's own.
     #[serde(deserialize_with = "persist_number")]
     pub(crate) get_number: u8,
-    /// The message type of `set_persist`, likewise, and another.
+    /// The message type of `set_persist`, likewise, and a different one.
     #[serde(deserialize_with = "persist_number")]
     pub(crate) set_number: u8,
-    /// Which settings of which module are saved when it is unloaded and put back when it is loaded.
+    /// Which parameters of which module are saved when it is unloaded and put back when it is loaded.
     pub(crate) settings: BTreeMap<ModuleName, ParametersOf>,
 }
 

@@ -63,7 +63,7 @@ const MISTAKES: &[(&str, u32, &str)] = &[
     ("[persist.settings]\nppp = [\"/etc/passwd\"]", 2, "below /proc/sys"),
     ("[persist.settings]\nppp = [\"/proc/sys/../../etc/passwd\"]", 2, "below /proc/sys"),
     ("[persist.settings]\nppp = [\"../x\"]", 2, "below /proc/sys"),
-    ("[persist.settings]\nppp = 5", 2, "a list of settings, or \"all-writable\""),
+    ("[persist.settings]\nppp = 5", 2, "a list of parameters, or \"all-writable\""),
     ("[persist.settings]\n\"a b\" = []", 2, "holds the byte ' '"),
     ("[persist.settings]\nsnd-pcm = []\n\nsnd_pcm = []", 4, "\"snd_pcm\" is listed twice"),
     ("[queue]\n[queue]", 2, "duplicate key"),

@@ -1,4 +1,4 @@
-//! Values that can be wrong: each is checked where it is read, so that the mistake's line is known.
+//! Values that can be wrong: each is checked where it is read, so that the line of a mistake is known.
 #![forbid(unsafe_code)]
 
 use kerneld_protocol::request::Command;
@@ -25,7 +25,7 @@ pub(crate) enum ParametersOf {
     Listed(Vec<Parameter>),
 }
 
-/// One setting of a module.
+/// A parameter of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Parameter {
     /// A file below `/sys/module/NAME/parameters`, by its name.
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for ParametersOf {
             type Value = ParametersOf;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                write!(f, "a list of settings, or {ALL_WRITABLE:?}")
+                write!(f, "a list of parameters, or {ALL_WRITABLE:?}")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<ParametersOf, E> {

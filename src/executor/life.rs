@@ -18,12 +18,12 @@ use crate::order::action::{Action, Order};
 use crate::order::name::{ModuleName, Refusal};
 use crate::order::task::{Task, Waiter};
 use crate::queue::answers::Answers;
+use crate::queue::foreign::drop_foreign;
 use crate::threads;
 use kerneld_journal::Accepted;
 use kerneld_protocol::queue::{Queue, Select};
 use kerneld_protocol::sender::Senders;
 use log::{debug, error, info, warn};
-use nix::errno::Errno;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -255,8 +255,8 @@ impl Life {
 
     /// Drops messages that nobody here serves; how many.
     fn flush(&self) -> usize {
-        let failed = |errno: Errno| warn!("cannot flush the queue: {}", errno.desc());
-        self.queue.sift(|mtype, _| self.is_ours(mtype)).inspect_err(|errno| failed(*errno)).unwrap_or(0)
+        let dropped = drop_foreign(self.queue, |mtype| self.is_ours(mtype), |_| true);
+        dropped.inspect_err(|errno| warn!("cannot flush the queue: {}", errno.desc())).unwrap_or(0)
     }
 
     /// Whether a message of this type is a request that is served, or an answer.

@@ -17,7 +17,7 @@ pub(crate) mod work;
 
 use crate::intake::process::{IntakeProcess, Received};
 use crate::order::action::FromIntake;
-use crate::queue::foreign::StaleMessages;
+use crate::queue::foreign::ForeignMessages;
 use crate::threads;
 use kerneld_protocol::sender::Senders;
 use life::Life;
@@ -56,7 +56,7 @@ impl Executor {
     /// A sentence: the system has no thread left.
     pub(crate) fn start(
         life: Arc<Life>,
-        mut foreign: StaleMessages,
+        mut foreign: ForeignMessages,
         intake: IntakeProcess,
     ) -> Result<Arc<Self>, String> {
         let state = State { intake: Some(intake.pid()), stopping: false, failure: None };

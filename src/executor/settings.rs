@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the command line says of helpers, which outlasts a reread of the configuration.
+/// What the command line says of helpers, which stays when the configuration is read again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
     /// `--modprobe`.

@@ -1,14 +1,14 @@
-//! Where the daemon runs: on one CPU, so that a request's way from thread to thread needs no other CPU to
-//! be woken, which in a virtual machine costs more than all the work on the way. Helpers run on any CPU
-//! that the daemon was given.
+//! Where the daemon runs: on one CPU, so that a request can pass from thread to thread without waking another
+//! CPU, which in a virtual machine costs more than all the work on the way. Helpers run on any CPU that the
+//! daemon was given.
 #![forbid(unsafe_code)]
 
 use log::debug;
 use rustix::io::Errno;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-/// The CPUs that the daemon was given, and the one of them that it stays on; `None` where it was not to
-/// be had, and all runs anywhere.
+/// The CPUs that the daemon was given, and the one of them that it stays on; `None` where that could not be
+/// arranged: then everything runs anywhere.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpus(Option<(CpuSet, CpuSet)>);
 
@@ -29,7 +29,7 @@ impl Cpus {
     /// Lets the calling thread, and what it starts, run on any CPU again.
     pub(crate) fn spread(&self) {
         if let Cpus(Some((given, _))) = self {
-            // They may have been taken from us since; then one is better than none.
+            // Some may have been taken from us since; then one is better than none.
             let _ = sched_setaffinity(None, given);
         }
     }

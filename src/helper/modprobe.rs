@@ -1,4 +1,5 @@
-//! What the running kernel says about loading modules: `/proc/sys/kernel/modprobe` and `modules_disabled`.
+//! How modprobe is called, and what it says: the helper that the kernel names (`/proc/sys/kernel/modprobe`,
+//! `modules_disabled`), its arguments, and its answer to the question what loading a name takes.
 #![forbid(unsafe_code)]
 
 use crate::helper::{self, Watch, watched};
@@ -34,15 +35,15 @@ pub(crate) fn helper(chosen: Option<&Path>) -> Result<PathBuf, Refusal> {
     }
 }
 
-/// Whether this kernel takes and gives up no modules any more.
+/// Whether this kernel no longer loads or unloads modules.
 pub(crate) fn modules_disabled() -> bool {
-    static FILE: Setting = Setting::new();
-    matches!(setting(&FILE, DISABLED), Ok(Some(value)) if value.starts_with('1'))
+    static FILE: Sysctl = Sysctl::new();
+    matches!(sysctl(&FILE, DISABLED), Ok(Some(value)) if value.starts_with('1'))
 }
 
 fn named_by_kernel() -> Result<PathBuf, Refusal> {
-    static FILE: Setting = Setting::new();
-    match setting(&FILE, MODPROBE) {
+    static FILE: Sysctl = Sysctl::new();
+    match sysctl(&FILE, MODPROBE) {
         // A kernel without modules has no such file.
         Ok(None) => Ok(COMPILED_IN.into()),
         Ok(Some(value)) => parse(&value),
@@ -53,12 +54,12 @@ fn named_by_kernel() -> Result<PathBuf, Refusal> {
     }
 }
 
-/// A setting's file, opened once; `None` on a kernel that has none of this name, and never will.
-type Setting = OnceLock<Option<File>>;
+/// A sysctl's file, opened once; `None` on a kernel that does not have it, and never will.
+type Sysctl = OnceLock<Option<File>>;
 
-/// What a setting holds now. The file stays open: each request reads it, and reading from the start
+/// The value that a sysctl has now. The file stays open: each request reads it, and reading from the start
 /// gives the value of that moment.
-fn setting(file: &Setting, path: &str) -> io::Result<Option<String>> {
+fn sysctl(file: &Sysctl, path: &str) -> io::Result<Option<String>> {
     if file.get().is_none() {
         let opened = match File::open(path) {
             Ok(opened) => Some(opened),
@@ -94,8 +95,8 @@ pub(crate) struct Inquiry {
 }
 
 impl Inquiry {
-    /// Asks `modprobe` about `name`; `None` if that helper is no modprobe, which is to say neither called
-    /// so nor a link to kmod, and would not know the question.
+    /// Asks `modprobe` about `name`; `None` if that helper is not a modprobe (it is neither called
+    /// so nor a link to kmod) and would not understand the question.
     ///
     /// # Errors
     /// When it cannot be run.
@@ -164,22 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_setting_switches_loading_off() {
+    fn an_empty_path_switches_loading_off() {
         assert_eq!(parse("\n").unwrap_err().errno, libc::ENOENT);
         assert_eq!(parse("/sbin/modprobe\n").unwrap(), Path::new("/sbin/modprobe"));
         assert_eq!(parse("bin/helper\n").unwrap(), Path::new("/bin/helper"));
     }
 
     #[test]
-    fn a_setting_is_read_anew_each_time() {
-        static FILE: Setting = Setting::new();
+    fn a_sysctl_is_read_anew_each_time() {
+        static FILE: Sysctl = Sysctl::new();
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         for value in ["/sbin/modprobe\n", "\n"] {
             std::fs::write(path, value).unwrap();
-            assert_eq!(setting(&FILE, path).unwrap().as_deref(), Some(value));
+            assert_eq!(sysctl(&FILE, path).unwrap().as_deref(), Some(value));
         }
-        static MISSING: Setting = Setting::new();
-        assert_eq!(setting(&MISSING, "/proc/sys/kernel/no-such").unwrap(), None);
+        static MISSING: Sysctl = Sysctl::new();
+        assert_eq!(sysctl(&MISSING, "/proc/sys/kernel/no-such").unwrap(), None);
     }
 }

@@ -81,7 +81,7 @@ impl Running {
         }
     }
 
-    /// A hold on one that may be told to quit.
+    /// A handle on a helper that may be told to quit.
     pub(crate) fn handle(&self) -> Option<Handle> {
         match self {
             Running::Plain(_) => None,

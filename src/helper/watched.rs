@@ -41,7 +41,7 @@ pub(crate) struct Watched {
     handle: Option<Handle>,
 }
 
-/// A hold on a running helper that no reuse of its pid can mislead.
+/// A handle on a running helper, which stays right when its pid is used again.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle(Arc<OwnedFd>);
 
@@ -87,7 +87,7 @@ impl Watched {
         self.child.id()
     }
 
-    /// A hold on it; `None` where no descriptor was to be had.
+    /// A handle on it; `None` if the process had no descriptor left.
     pub(crate) fn handle(&self) -> Option<Handle> {
         self.handle.clone()
     }

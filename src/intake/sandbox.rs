@@ -8,7 +8,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-/// Gives up everything that reading the queue and talking to the executor does not need.
+/// Gives up everything that is not needed to read the queue and to talk to the executor.
 ///
 /// # Errors
 /// A sentence naming the step that failed.

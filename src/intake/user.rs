@@ -28,7 +28,7 @@ pub(crate) fn intake_user(config: &Config) -> Result<Option<(u32, u32)>, String>
     if may_become(uid) {
         return Ok(Some((uid, gid)));
     }
-    warn!("the intake stays root: this user namespace has no user {uid}, or we may not change to it");
+    warn!("the intake stays root: this user namespace has no user {uid}, or kerneld may not change to it");
     Ok(None)
 }
 
@@ -36,8 +36,8 @@ fn user(name: &str) -> Result<Option<User>, String> {
     User::from_name(name).map_err(|errno| format!("cannot look up user {name:?}: {}", errno.desc()))
 }
 
-/// Whether a process of ours could change to `uid`: it needs the capabilities, and a container may
-/// not map the id.
+/// Whether a process of ours could change to `uid`: that needs the capabilities, and a container in which
+/// the id is mapped.
 fn may_become(uid: u32) -> bool {
     use caps::{CapSet, Capability};
     let has = |cap| caps::has_cap(None, CapSet::Effective, cap).unwrap_or(false);

@@ -1,5 +1,5 @@
-//! Learns which modules a load helper brought in: what `/proc/modules` has after it and had not before,
-//! as far as modprobe says that the request names them.
+//! Finds out which modules a load brought in: those that `/proc/modules` shows after it and did not show
+//! before.
 #![forbid(unsafe_code)]
 
 use crate::modules::kernel::{Kernel, Listing};

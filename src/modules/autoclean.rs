@@ -1,8 +1,8 @@
-//! Unloads modules that came in through us once nothing has used them for a while. This file is the
-//! rule, and pure; [`super::arrivals`] learns what came in, [`super::store`] remembers it and sweeps.
+//! When modules that came in through kerneld are unloaded again: once nothing has used them for a while. This
+//! file is the rule, and pure; `arrivals` finds out what came in, `store` remembers it and sweeps.
 //!
 //! The rule is that of Linux 2.0 to 2.4 (`delete_module(NULL)`, `kernel/module.c`), which kept the marks
-//! "autoclean" and "visited" for each module. Today's kernels keep neither, so we do.
+//! "autoclean" and "visited" for each module. Today's kernels keep neither, so the daemon does.
 #![forbid(unsafe_code)]
 
 use crate::modules::kernel::Modules;
@@ -81,7 +81,7 @@ impl fmt::Display for Why {
 }
 
 impl View {
-    /// Why module `name` is needed, its users left aside; `None` if it is not, or is not loaded.
+    /// Why module `name` is needed, apart from the modules that use it; `None` if it is not needed or not loaded.
     fn need(&self, name: &str) -> Option<Why> {
         let module = self.loaded.get(name)?;
         let others = module.references - i32::try_from(module.users.len()).unwrap_or(i32::MAX);

@@ -1,4 +1,4 @@
-//! What the kernel says of loaded modules, and how one of them is unloaded.
+//! What the kernel shows of loaded modules, and how one of them is unloaded.
 #![forbid(unsafe_code)]
 
 use nix::kmod::{DeleteModuleFlags, delete_module};
@@ -27,7 +27,7 @@ pub(crate) struct Loaded {
 /// The loaded modules by name, with `_` for `-` as the kernel has it.
 pub(crate) type Modules = BTreeMap<String, Loaded>;
 
-/// `/proc/modules` at one moment, not taken apart: that is done only when it has changed.
+/// `/proc/modules` at one moment, as text: it is only parsed when it has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listing(String);
 

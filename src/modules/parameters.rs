@@ -1,8 +1,8 @@
-//! A driver's settings outlive it: what its parameters and `/proc/sys` files held as it was unloaded is
-//! put back when it is loaded again. This is the way that kmod's document (`Documentation/kmod.txt`,
-//! Linux 2.1.90 on) had in mind in place of kerneld's persistent storage, per driver and in a file.
+//! Saved parameters: the values that a module's parameters and `/proc/sys` files had when it was unloaded are
+//! put back when it is loaded again. This is what kmod's document (`Documentation/kmod.txt`, Linux 2.1.90
+//! on) had in mind in place of kerneld's persistent storage: for each driver, and in a file.
 //!
-//! The file is TOML, a table a module, a line a setting; it is for people to read and may be edited.
+//! The file is TOML, with a table for each module and a line for each parameter; people may read and edit it.
 #![forbid(unsafe_code)]
 
 use crate::config::{Parameter, ParametersOf};
@@ -14,8 +14,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a `charp` parameter shows that points nowhere (`param_get_charp` by way of `%s`); written
-/// back, it would become a text of six letters.
+/// What a `charp` parameter shows that has no text (`param_get_charp` by way of `%s`). Written back, it would
+/// become a text of six letters.
 const NO_TEXT: &str = "(null)";
 
 /// Values by path; a trailing newline is not part of a value.
@@ -36,7 +36,7 @@ pub(crate) struct SavedParameters {
 }
 
 impl SavedParameters {
-    /// Saves what may be lost when `name` is unloaded: the settings of that module and of those it
+    /// Saves what may be lost when `name` is unloaded: the parameters of that module and of those it
     /// depends on, which `modprobe -r` unloads too when nothing else uses them. Of all listed modules when
     /// no module has that name, for it may be an alias of any.
     ///
@@ -71,9 +71,9 @@ impl SavedParameters {
     }
 
     /// Puts back what was saved of `modules`, which have just been loaded. Only what differs is
-    /// written, and only where the settings of today list it.
+    /// written, and only parameters that are still listed.
     ///
-    /// Returns a sentence for the log about each setting that could not be put back.
+    /// Returns a sentence for the log about each parameter that could not be put back.
     pub(crate) fn restore<S: AsRef<str>>(&self, modules: &[S]) -> Vec<String> {
         let modules: Vec<String> = modules.iter().map(|module| underscored(module.as_ref())).collect();
         let listed: Vec<_> = self.listed_modules().filter(|(module, _)| modules.contains(module)).collect();
@@ -97,7 +97,7 @@ impl SavedParameters {
         self.sysroot.join("sys/module").join(name)
     }
 
-    /// Only what can be unloaded has this file; what is built in does not.
+    /// Only a module that can be unloaded has this file; one that is built in does not.
     fn is_loaded(&self, module: &str) -> bool {
         self.module(module).join("initstate").exists()
     }
@@ -108,7 +108,7 @@ impl SavedParameters {
         module == other || holders().any(|holder| self.may_go_with(&holder, other))
     }
 
-    /// The paths of a module's settings as the running system has them, from its root.
+    /// The paths of a module's parameters in the running system, from its root.
     fn paths(&self, module: &str, what: &ParametersOf) -> Vec<String> {
         let parameters = format!("/sys/module/{module}/parameters");
         match what {
@@ -117,9 +117,9 @@ impl SavedParameters {
                 .map(|name| format!("{parameters}/{name}"))
                 .filter(|path| has_mode(&self.in_sysroot(path), 0o600))
                 .collect(),
-            ParametersOf::Listed(settings) => settings
+            ParametersOf::Listed(listed) => listed
                 .iter()
-                .map(|setting| match setting {
+                .map(|parameter| match parameter {
                     Parameter::OfModule(name) => format!("{parameters}/{name}"),
                     Parameter::ProcSys(path) => path.display().to_string(),
                 })
@@ -137,7 +137,7 @@ impl SavedParameters {
             match self.read(&path) {
                 Ok(value) if value == NO_TEXT => {}
                 Ok(value) => _ = values.insert(path, value),
-                Err(error) => complaints.push(format!("{module}'s setting {path} is not saved: {error}")),
+                Err(error) => complaints.push(format!("{module}'s parameter {path} is not saved: {error}")),
             }
         }
         values
@@ -158,12 +158,12 @@ impl SavedParameters {
         values
             .filter_map(|(path, value)| {
                 let error = self.write(path, value).err()?;
-                Some(format!("{module}'s setting {path} is not put back to {value:?}: {error}"))
+                Some(format!("{module}'s parameter {path} is not put back to {value:?}: {error}"))
             })
             .collect()
     }
 
-    /// In one write, as sysfs and procfs want it; a setting that is gone is not made.
+    /// In one write, as sysfs and procfs expect it; a parameter that is gone is not made.
     fn write(&self, path: &str, value: &str) -> io::Result<()> {
         if self.read(path).is_ok_and(|current| current == value) {
             return Ok(());
@@ -197,7 +197,7 @@ impl SavedParameters {
     }
 
     fn told(&self, what: &str, why: impl std::fmt::Display) -> String {
-        format!("settings of modules cannot be {what}, {}: {why}", self.file.display())
+        format!("saved parameters of modules cannot be {what}, {}: {why}", self.file.display())
     }
 }
 

@@ -9,7 +9,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// One where these modules' settings are kept.
+    /// One where these modules' parameters are kept.
     fn new<const N: usize>(settings: [(&str, ParametersOf); N]) -> Self {
         let name = |name: &str| ModuleName::new(name.as_bytes()).unwrap();
         let settings = settings.into_iter().map(|(module, what)| (name(module), what)).collect();

@@ -35,7 +35,9 @@ pub(crate) fn once(state_dir: &Path) -> Result<Swept, String> {
         return Err("kernel.modules_disabled is 1: no module can be unloaded before the next boot".to_owned());
     }
     if !caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_MODULE).unwrap_or(false) {
-        return Err("unloading modules takes root's CAP_SYS_MODULE, which this process has not".to_owned());
+        return Err(
+            "unloading modules needs root's CAP_SYS_MODULE, which this process does not have".to_owned()
+        );
     }
     Store::open(state_dir, Kernel::default()).sweep(&mut unload)
 }

@@ -23,13 +23,13 @@ pub enum Action {
     Blanker(bool),
     /// Run a command, if the configuration lists this very text.
     System(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Tell a persistent setting.
+    /// Tell a persistent value.
     GetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Keep a persistent setting.
+    /// Change a persistent value.
     SetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Act on kdstat's words and tell the state.
     Status(String),
-    /// A command that nobody serves: logged, status 1.
+    /// A command that is not served: logged, status 1.
     Unknown(Command),
 }
 

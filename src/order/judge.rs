@@ -1,4 +1,4 @@
-//! May this run? Pure: a request in, an action or a refusal out. Both processes ask it.
+//! Whether a request's text is one that its command may have. Pure: a request in, an action or a refusal out.
 #![forbid(unsafe_code)]
 
 use super::action::Action;
@@ -6,7 +6,7 @@ use super::name::{ModuleName, Refusal};
 use kerneld_protocol::request::{Command, Request};
 use std::net::IpAddr;
 
-/// The numbers of get_persist and set_persist, which no source at hand tells.
+/// The message types of get_persist and set_persist, which no known source gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PersistNumbers {
     /// `mtype` of get_persist.
@@ -23,7 +23,7 @@ impl PersistNumbers {
 /// What a request comes to.
 ///
 /// # Errors
-/// A [`Refusal`] when its text is not one that its command may have.
+/// A [`Refusal`] if its text is not one that its command may have.
 pub fn judge(request: &Request, persist: PersistNumbers) -> Result<Action, Refusal> {
     let name = || ModuleName::new(request.text);
     match request.command {
@@ -44,7 +44,8 @@ pub fn judge(request: &Request, persist: PersistNumbers) -> Result<Action, Refus
 /// An IPv4 or IPv6 address and nothing else: it becomes an argument of a helper.
 fn address(text: &[u8]) -> Result<IpAddr, Refusal> {
     let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    parsed.ok_or_else(|| Refusal::new(libc::EINVAL, format!("'{}' is no IP address", text.escape_ascii())))
+    parsed
+        .ok_or_else(|| Refusal::new(libc::EINVAL, format!("'{}' is not an IP address", text.escape_ascii())))
 }
 
 fn switch(text: &[u8]) -> Result<bool, Refusal> {

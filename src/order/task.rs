@@ -1,4 +1,4 @@
-//! What runs a helper; equal tasks share one process. Pure.
+//! What a helper is run for. Pure.
 #![forbid(unsafe_code)]
 
 use super::name::ModuleName;
@@ -6,7 +6,7 @@ use kerneld_protocol::request::{Command, ReplyTo};
 use std::fmt;
 use std::net::IpAddr;
 
-/// What runs a helper: equal tasks share one process.
+/// What a helper is run for: equal tasks share one process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Task {
     /// Load a module.

@@ -43,7 +43,9 @@ impl Answers {
 
     /// Sees to answers that found no room and to those that nobody fetched.
     pub(crate) fn tend(&self, now: Instant) {
-        self.outbox().tend(now);
+        self.outbox().try_again(now);
+        // The lock is free in between, for those who answer.
+        while self.outbox().take_back_one(now) {}
     }
 
     /// When [`Answers::tend`] has something to do next.

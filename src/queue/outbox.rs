@@ -1,40 +1,54 @@
-//! Answers on their way: sent without ever blocking, retried while the queue is full, and taken back
-//! when nobody fetches them, as the 2.0 kernel dropped old messages from a full channel (`ipc/msg.c`).
+//! Answers on their way: sent without ever blocking, tried again while the queue is full, and taken back
+//! if nobody fetches them, as the 2.0 kernel dropped old messages from a full queue (`ipc/msg.c`).
 #![forbid(unsafe_code)]
 
 use kerneld_protocol::queue::{Queue, Select};
 use kerneld_protocol::request::ReplyTo;
 use log::warn;
 use nix::errno::Errno;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long an answer may lie unfetched (`ipc/msg.c`, Linux 2.0).
-pub(crate) const ANSWER_LIFE: Duration = Duration::from_secs(10);
+const ANSWER_LIFE: Duration = Duration::from_secs(10);
 
-/// How long an answer may wait for room: long enough for a channel that strangers filled to be cleared
-/// ([`crate::queue::foreign`]), for its client waits.
+/// How long an answer may wait for room: long enough for a queue that strangers filled to be cleared
+/// (`foreign`), since its client waits.
 const UNSENT_LIFE: Duration = Duration::from_secs(60);
 
 /// How often a full queue is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// More answers sent than this, and an empty queue is looked for, to forget them.
+/// Answers in a row that may find no room before the others are left for the next try: they are hardly
+/// smaller.
+const TRIES: usize = 16;
+
+/// Each time that this many more answers have been sent, an empty queue is looked for, to forget them.
 const FORGET_FROM: usize = 1024;
 
-/// Answers not yet known to have been fetched.
+/// An answer that found the queue full.
+struct Unsent {
+    since: Instant,
+    id: i32,
+    mtext: Vec<u8>,
+}
+
+/// Answers not yet known to have been fetched. What it does in one call takes a bounded time, however many
+/// there are.
 pub(crate) struct Outbox {
     queue: Queue,
-    /// Answers that found the queue full, with when they were due.
-    unsent: VecDeque<(Instant, i32, Vec<u8>)>,
-    /// Ids of answers sent, with when.
+    /// In the order in which they were due.
+    unsent: VecDeque<Unsent>,
+    /// Ids of answers sent, with when, the oldest first.
     sent: VecDeque<(Instant, i32)>,
+    /// How often each id is among them.
+    by_id: HashMap<i32, usize>,
 }
 
 impl Outbox {
     /// An outbox onto a queue.
     pub(crate) fn new(queue: Queue) -> Self {
-        Outbox { queue, unsent: VecDeque::new(), sent: VecDeque::new() }
+        Outbox { queue, unsent: VecDeque::new(), sent: VecDeque::new(), by_id: HashMap::new() }
     }
 
     /// Answers a request, now or as soon as there is room.
@@ -44,32 +58,54 @@ impl Outbox {
         }
         let mtext = reply.answer(status, text);
         if !self.send(reply.id, &mtext, now) {
-            self.unsent.push_back((now, reply.id, mtext));
+            self.unsent.push_back(Unsent { since: now, id: reply.id, mtext });
         }
     }
 
-    /// Tries again what found no room, drops what waited too long, takes back what nobody fetched.
-    pub(crate) fn tend(&mut self, now: Instant) {
-        for (since, id, mtext) in std::mem::take(&mut self.unsent) {
+    /// Tries again what found no room, and drops what waited too long.
+    pub(crate) fn try_again(&mut self, now: Instant) {
+        let mut still = VecDeque::new();
+        while still.len() < TRIES
+            && let Some(Unsent { since, id, mtext }) = self.unsent.pop_front()
+        {
             if now.duration_since(since) >= UNSENT_LIFE {
                 warn!("the queue stayed full for {} s: dropped the answer to id {id}", UNSENT_LIFE.as_secs());
             } else if !self.send(id, &mtext, now) {
-                self.unsent.push_back((since, id, mtext));
+                still.push_back(Unsent { since, id, mtext });
             }
         }
-        self.take_back(now);
+        still.append(&mut self.unsent);
+        self.unsent = still;
     }
 
-    /// When [`Outbox::tend`] has something to do next.
+    /// Takes back the oldest answer, if it has not been fetched in time; whether there may be another one
+    /// like that.
+    pub(crate) fn take_back_one(&mut self, now: Instant) -> bool {
+        let Some((_, id)) = self.sent.front().copied().filter(|(sent, _)| now >= *sent + ANSWER_LIFE) else {
+            return false;
+        };
+        if self.queue_is_empty() {
+            self.forget();
+            return false;
+        }
+        self.sent.pop_front();
+        // A younger answer may wait under the same id: then both are left until its turn.
+        if self.is_last_of(id) && self.queue.drain(Select::Exactly(id.into())).is_ok_and(|found| found > 0) {
+            warn!("nobody fetched the answer to id {id} in {} s: taken back", ANSWER_LIFE.as_secs());
+        }
+        true
+    }
+
+    /// When [`Outbox::try_again`] or [`Outbox::take_back_one`] has something to do next.
     pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let retry = (!self.unsent.is_empty()).then(|| now + RETRY);
-        let stale = self.sent.front().map(|(sent, _)| *sent + ANSWER_LIFE);
-        retry.into_iter().chain(stale).min()
+        let unfetched = self.sent.front().map(|(sent, _)| *sent + ANSWER_LIFE);
+        retry.into_iter().chain(unfetched).min()
     }
 
-    /// Whether an answer of this type is waited for.
+    /// Whether an answer of this type may still be fetched.
     pub(crate) fn owns(&self, mtype: i64) -> bool {
-        self.sent.iter().any(|(_, id)| i64::from(*id) == mtype)
+        i32::try_from(mtype).is_ok_and(|id| self.by_id.contains_key(&id))
     }
 
     /// Whether every answer has been sent, and fetched as far as can be told.
@@ -89,26 +125,26 @@ impl Outbox {
 
     fn remember(&mut self, id: i32, now: Instant) {
         self.sent.push_back((now, id));
+        *self.by_id.entry(id).or_default() += 1;
         if self.sent.len().is_multiple_of(FORGET_FROM) && self.queue_is_empty() {
-            self.sent.clear();
+            self.forget();
         }
     }
 
-    fn take_back(&mut self, now: Instant) {
-        if !self.sent.is_empty() && self.queue_is_empty() {
-            self.sent.clear();
-        }
-        while let Some((_, id)) = self.sent.front().copied().filter(|(sent, _)| now >= *sent + ANSWER_LIFE) {
-            self.sent.pop_front();
-            // A younger answer may wait under the same id: leave both to its turn.
-            if !self.owns(i64::from(id)) && self.discard(id) {
-                warn!("nobody fetched the answer to id {id} in {} s: taken back", ANSWER_LIFE.as_secs());
-            }
-        }
+    fn forget(&mut self) {
+        self.sent = VecDeque::new();
+        self.by_id = HashMap::new();
     }
 
-    fn discard(&self, id: i32) -> bool {
-        self.queue.drain(Select::Exactly(i64::from(id))).is_ok_and(|dropped| dropped > 0)
+    /// Counts one answer to `id` less; whether that was the last.
+    fn is_last_of(&mut self, id: i32) -> bool {
+        let left = self.by_id.get(&id).map_or(0, |count| count - 1);
+        if left > 0 {
+            self.by_id.insert(id, left);
+        } else {
+            self.by_id.remove(&id);
+        }
+        left == 0
     }
 
     fn queue_is_empty(&self) -> bool {
@@ -140,9 +176,9 @@ mod tests {
             outbox.answer(reply(1000), 0, b"", start);
             outbox.answer(reply(1001), 0, b"", start);
             outbox.answer(reply(1001), 0, b"", start + ANSWER_LIFE / 2);
-            outbox.tend(start + ANSWER_LIFE);
+            while outbox.take_back_one(start + ANSWER_LIFE) {}
             assert_eq!(queue.stat().unwrap().messages, 2);
-            outbox.tend(start + 2 * ANSWER_LIFE);
+            while outbox.take_back_one(start + 2 * ANSWER_LIFE) {}
             assert_eq!(queue.stat().unwrap().messages, 0);
         });
     }
@@ -157,13 +193,50 @@ mod tests {
             outbox.answer(reply(1000), 0, b"", start);
             assert_eq!(outbox.next_deadline(start), Some(start + RETRY));
             queue.receive(Select::Exactly(300), &mut Buffer::default()).unwrap();
-            outbox.tend(start + RETRY);
+            outbox.try_again(start + RETRY);
             assert!(queue.try_receive(Select::Exactly(1000), &mut Buffer::default()).unwrap());
             while queue.send(300, b"").is_ok() {}
             outbox.answer(reply(1001), 0, b"", start);
-            outbox.tend(start + ANSWER_LIFE);
+            outbox.try_again(start + ANSWER_LIFE);
             assert!(!outbox.unsent.is_empty());
-            outbox.tend(start + UNSENT_LIFE);
+            outbox.try_again(start + UNSENT_LIFE);
+            assert!(outbox.unsent.is_empty());
+        });
+    }
+
+    /// A stranger's message keeps the queue from being empty, so that no answer is forgotten early. The
+    /// time that taking them back takes must not grow with their square: this would be 10^10 steps.
+    #[test]
+    fn a_hundred_thousand_answers_that_were_fetched_are_forgotten_one_by_one() {
+        with_queue(|queue| {
+            queue.send(300, b"a stranger's").unwrap();
+            let mut outbox = Outbox::new(queue);
+            let start = Instant::now();
+            for id in 1000..101_000 {
+                outbox.answer(reply(id), 0, b"", start);
+                queue.receive(Select::Exactly(id.into()), &mut Buffer::default()).unwrap();
+            }
+            assert!(outbox.owns(1000) && outbox.owns(100_999));
+            let mut steps = 0;
+            while outbox.take_back_one(start + ANSWER_LIFE) {
+                steps += 1;
+            }
+            assert_eq!((steps, outbox.sent.len(), outbox.by_id.len()), (100_000, 0, 0));
+        });
+    }
+
+    #[test]
+    fn many_answers_without_room_are_not_all_tried_at_once() {
+        with_queue(|queue| {
+            while queue.send(300, b"").is_ok() {}
+            let mut outbox = Outbox::new(queue);
+            let start = Instant::now();
+            (1000..1100).for_each(|id| outbox.answer(reply(id), 0, b"", start));
+            outbox.try_again(start);
+            let ids: Vec<i32> = outbox.unsent.iter().map(|unsent| unsent.id).collect();
+            assert_eq!(ids, (1000..1100).collect::<Vec<_>>(), "in order still");
+            queue.drain(Select::Exactly(300)).unwrap();
+            outbox.try_again(start);
             assert!(outbox.unsent.is_empty());
         });
     }

@@ -1,4 +1,4 @@
-//! The queue as kerneld's own: made or taken over at start, opened to whom the admin says, removed at the end.
+//! The queue of kerneld's key: made or taken over at the start, and opened to the users whom the admin names.
 #![forbid(unsafe_code)]
 
 use crate::config::QueueConfig;
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid};
 use std::time::Duration;
 
-/// Bytes that may wait in the queue, where the system lets us: enough for the answers to thousands.
+/// Bytes that may wait in the queue, if the system permits it: enough for the answers to thousands of requests.
 const CAPACITY: u64 = 1 << 20;
 
 /// Makes the queue of `key`, or takes over the one that a killed daemon left.
@@ -28,7 +28,7 @@ pub(crate) fn open(key: i32) -> Result<Queue, String> {
 
 fn adopt(key: i32) -> Result<Queue, String> {
     let queue = Queue::open(key)
-        .map_err(|errno| format!("key {key:#x} has a message queue that lets us not in: {}", errno.desc()))?;
+        .map_err(|errno| format!("the message queue of key {key:#x} cannot be opened: {}", errno.desc()))?;
     match Client::on(queue, Layout::Lp64New).ask(Command::Debug, b"", Some(Duration::from_secs(5))) {
         Err(Failure::NoDaemon) => {
             info!("taking over the queue of key {key:#x}, which nobody serves");
@@ -42,7 +42,7 @@ fn adopt(key: i32) -> Result<Queue, String> {
     }
 }
 
-/// Opens the queue to those whom the configuration names, and to the intake's user.
+/// Opens the queue to the users whom the configuration names, and to the intake's user.
 ///
 /// # Errors
 /// A sentence: an unknown group, or the queue belongs to somebody else.
@@ -61,7 +61,7 @@ pub(crate) fn give_access(
         .map_err(|errno| format!("cannot set the queue's access: {}", errno.desc()))?;
     if let Err(errno) = queue.set_capacity(CAPACITY) {
         let capacity = queue.stat().map_or(0, |stat| stat.capacity);
-        info!("the queue holds {capacity} bytes only: {}", errno.desc());
+        info!("the queue holds only {capacity} bytes: {}", errno.desc());
     }
     Ok(())
 }

@@ -249,7 +249,7 @@ fn a_channel_filled_by_strangers_is_cleared() {
     while queue.send(300, &[0; 900]).is_ok() {}
     while queue.send(301, b"").is_ok() {}
     assert_eq!(daemon.status(Command::RequestModule, "exit7"), 7, "as soon as there is room");
-    wait_for("the log", || daemon.log().contains("the channel was full"));
+    wait_for("the log", || daemon.log().contains("the queue was full"));
     assert!(!queue.try_receive(Select::Exactly(300), &mut Buffer::default()).unwrap());
 }
 

@@ -121,6 +121,7 @@ mod tests {
             messages: 0,
             capacity: 16384,
             last_sender: 0,
+            last_sent: 0,
             uid: 100,
             gid: 200,
             creator: (0, 0),

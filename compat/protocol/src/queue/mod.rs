@@ -68,6 +68,8 @@ pub struct Stat {
     pub capacity: u64,
     /// Pid of the last `msgsnd`, 0 for none.
     pub last_sender: i32,
+    /// When that was, in seconds since 1970; 0 for never.
+    pub last_sent: i64,
     /// Owner.
     pub uid: u32,
     /// Owner's group.
@@ -86,6 +88,7 @@ impl From<libc::msqid_ds> for Stat {
             bytes: raw.__msg_cbytes as u64,
             capacity: raw.msg_qbytes as u64,
             last_sender: raw.msg_lspid,
+            last_sent: raw.msg_stime as i64,
             uid: raw.msg_perm.uid,
             gid: raw.msg_perm.gid,
             creator: (raw.msg_perm.cuid, raw.msg_perm.cgid),
@@ -259,14 +262,18 @@ impl Queue {
         Ok(sifted)
     }
 
-    /// [`Queue::sift_by`] of all messages, waiting a second for room; how many it dropped.
+    /// Copies a message and leaves it on the queue: the one at `place`, counted from 0 for the oldest;
+    /// says whether there is one. (`MSG_COPY`, Linux 3.8.)
     ///
     /// # Errors
-    /// As [`Queue::stat`]; `EAGAIN` when there was no room to put one back, which is then lost.
-    pub fn sift(&self, keep: impl FnMut(i64, &[u8]) -> bool) -> Result<usize, Errno> {
-        let mut sifted = self.sift_by(Select::Any, keep)?;
-        let all = self.put_back_within(&mut sifted.waiting, Duration::from_secs(1));
-        if all { Ok(sifted.dropped) } else { Err(Errno::EAGAIN) }
+    /// `ENOSYS` where the kernel was built without `CONFIG_CHECKPOINT_RESTORE`; else as [`Queue::receive`].
+    pub fn peek(&self, place: usize, buffer: &mut Buffer) -> Result<bool, Errno> {
+        let place = libc::c_long::try_from(place).unwrap_or(libc::c_long::MAX);
+        match sys::receive(self.id, place, buffer, libc::IPC_NOWAIT | libc::MSG_COPY) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOMSG) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Sends what finds room, in order; whether that was all. Never sleeps.
@@ -324,6 +331,22 @@ mod tests {
         }
         assert!(!queue.try_receive(Select::UpTo(255), &mut buffer).unwrap());
         assert_eq!(queue.stat().unwrap().messages, 1);
+    }
+
+    #[test]
+    fn a_message_that_is_looked_at_stays() {
+        let Private(queue) = &Private::new();
+        let mut buffer = Buffer::default();
+        assert_eq!(queue.peek(0, &mut buffer), Ok(false));
+        for text in ["one", "two"] {
+            queue.send(300, text.as_bytes()).unwrap();
+        }
+        for (place, text) in [(1, "two"), (0, "one")] {
+            assert_eq!(queue.peek(place, &mut buffer), Ok(true));
+            assert_eq!((buffer.mtype(), buffer.mtext()), (300, text.as_bytes()));
+        }
+        assert_eq!(queue.peek(2, &mut buffer), Ok(false));
+        assert_eq!(queue.stat().unwrap().messages, 2);
     }
 
     #[test]
