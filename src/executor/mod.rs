@@ -16,10 +16,11 @@ pub(crate) mod status;
 pub(crate) mod work;
 
 use crate::intake::process::{IntakeProcess, Received};
-use crate::order::action::FromIntake;
+use crate::order::action::{FromIntake, Order};
 use crate::queue::foreign::ForeignMessages;
 use crate::threads;
 use kerneld_protocol::sender::Senders;
+use kerneld_protocol::waiting::settle;
 use life::Life;
 use log::error;
 use nix::sys::signal::{Signal, kill};
@@ -115,11 +116,26 @@ impl Executor {
     }
 
     /// Takes orders, one at a time and in order, until there will be no more.
+    /// With the layout that the sender has. Some requests' bytes leave that open; then the programs that wait
+    /// for answers tell.
+    fn settled(&self, mut order: Order) -> Order {
+        let Life { queue, served, .. } = &*self.life;
+        let other = order.reply.other_reading(&order.text).filter(|other| !served.takes(other.id.into()));
+        if let Some(other) = other {
+            let last_sender = queue.stat().ok().map(|stat| stat.last_sender);
+            let byte_order = self.life.settings().byte_order;
+            order.reply = settle([order.reply, other], byte_order, queue.id(), last_sender);
+        }
+        order
+    }
+
     fn take_orders(&self, mut intake: IntakeProcess) {
         let mut senders = Senders::default();
         loop {
             match intake.receive() {
-                Received::Message(FromIntake::Order(order)) => self.life.take(order, &mut senders),
+                Received::Message(FromIntake::Order(order)) => {
+                    self.life.take(self.settled(order), &mut senders)
+                }
                 Received::Message(FromIntake::Hello | FromIntake::Ready) => {}
                 Received::Nonsense(why) => {
                     error!("the intake sent what no intake sends ({why}): ending it");

@@ -15,7 +15,10 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use kerneld_protocol::waiting::LAYOUT_VARIABLE;
+use kerneld_protocol::wire::Layout;
 use nix::errno::Errno;
+use nix::unistd::{execvp, execvpe};
 
 mod admission;
 mod filter;
@@ -32,6 +35,8 @@ pub struct Options {
     pub channel: Channel,
     /// How long a call waits for the daemon's queue to exist before it fails with ENODEV.
     pub wait: Duration,
+    /// In which layout the program sends, for the daemon to know where a request's bytes leave it open.
+    pub layout: Option<Layout>,
     /// Whether the supervisor says on standard error what it answers.
     pub verbose: bool,
     /// The program, looked for in `PATH` when its name holds no slash.
@@ -90,11 +95,23 @@ fn refused_filter(errno: Errno) -> Failure {
     })
 }
 
+/// This process's environment, in which the layout is named, too.
+fn environment_with(layout: Layout) -> Vec<CString> {
+    let others = std::env::vars_os().filter(|(name, _)| name != LAYOUT_VARIABLE);
+    let ours = (LAYOUT_VARIABLE.into(), layout.name().into());
+    let words = others.chain([ours]).map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+    words.filter_map(|word| CString::new(word).ok()).collect()
+}
+
 fn become_program(options: &Options) -> Failure {
     let words = std::iter::once(&options.program).chain(&options.arguments);
     // The words came from an argv, so none can hold a NUL.
     let argv: Vec<CString> = words.filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    let Err(errno) = nix::unistd::execvp(&argv[0], &argv);
+    let executed = match options.layout {
+        None => execvp(&argv[0], &argv),
+        Some(layout) => execvpe(&argv[0], &argv, &environment_with(layout)),
+    };
+    let Err(errno) = executed;
     Failure {
         status: if errno == Errno::ENOENT { 127 } else { 126 },
         message: format!("{}: {}", options.program.display(), errno.desc()),

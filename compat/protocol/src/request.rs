@@ -104,7 +104,13 @@ impl ReplyTo {
     /// What the same request means in the other layout that its bytes allow ([`Reading::of`]); its text is
     /// the same in both.
     pub fn other_reading(&self, text: &[u8]) -> Option<ReplyTo> {
-        let mtext = self.answer(self.id, text);
+        let open = match self.layout {
+            Layout::Ilp32Old | Layout::Ilp32OldBe => self.wanted(),
+            Layout::Ilp32New | Layout::Ilp32NewBe => !self.wanted(),
+            Layout::Lp64OldBe => true,
+            Layout::Lp64Old | Layout::Lp64New | Layout::Lp64NewBe => false,
+        };
+        let mtext = open.then(|| self.answer(self.id, text))?;
         let Reading { likely, other } = Reading::of(&mtext).ok()?;
         let other = [likely, other?].into_iter().find(|message| message.layout != self.layout)?;
         debug_assert_eq!(other.text, text, "old and new headers of two readings are equally long");
