@@ -8,17 +8,15 @@ use crate::executor::settings::Overrides;
 use crate::executor::status::Switches;
 use crate::intake::reader;
 use crate::modules::store;
-use crate::order::judge::PersistNumbers;
 use crate::readiness::Readiness;
 use crate::sys;
 use clap::{Args, Parser, Subcommand};
 use kerneld_protocol::defaults::{default_state_dir, parse_key};
-use kerneld_protocol::queue::{DEFAULT_KEY, Select};
+use kerneld_protocol::queue::DEFAULT_KEY;
 use nix::unistd::setsid;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::str::FromStr;
 
 /// Takes kerneld's messages from a SysV queue and runs modprobe directly, the way kmod does.
 #[derive(Parser)]
@@ -75,16 +73,9 @@ struct Start {
 
 #[derive(Args)]
 struct IntakeArgs {
+    /// The folder to listen in for the executor
     #[arg(long)]
-    channel: String,
-    #[arg(long)]
-    queue: i32,
-    #[arg(long)]
-    only_type: Option<i64>,
-    #[arg(long, value_parser = parse_pair::<i64>)]
-    persist: (i64, i64),
-    #[arg(long, value_parser = parse_pair::<u32>)]
-    user: Option<(u32, u32)>,
+    sockets: PathBuf,
 }
 
 #[derive(Args)]
@@ -105,7 +96,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Run::Demo) => demo::run(),
-        Some(Run::Intake(args)) => intake(args),
+        Some(Run::Intake(args)) => reader::run(&args.sockets),
         Some(Run::Autoclean(args)) => autoclean(args),
         None if cli.start.foreground || cli.start.in_background => serve(cli.start),
         None => start_in_background(),
@@ -117,17 +108,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn intake(args: IntakeArgs) -> Result<(), String> {
-    crate::logging::start_on_stderr();
-    reader::run(&reader::Setup {
-        channel: args.channel,
-        queue: args.queue,
-        select: args.only_type.map_or(Select::UpTo(255), Select::Exactly),
-        persist: PersistNumbers { get: args.persist.0, set: args.persist.1 },
-        become_user: args.user,
-    })
 }
 
 fn autoclean(args: AutocleanArgs) -> Result<(), String> {
@@ -204,12 +184,4 @@ fn start_in_background() -> Result<(), String> {
     }
     println!("Starting kerneld, version {} (pid {})", env!("CARGO_PKG_VERSION"), daemon.id());
     Ok(())
-}
-
-fn parse_pair<N: FromStr>(text: &str) -> Result<(N, N), String> {
-    let parsed = text.split_once(':').map(|(first, second)| (first.parse(), second.parse()));
-    match parsed {
-        Some((Ok(first), Ok(second))) => Ok((first, second)),
-        _ => Err(format!("{text:?} is not two numbers with a colon between them")),
-    }
 }

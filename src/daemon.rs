@@ -12,13 +12,17 @@ use crate::executor::work::Work;
 use crate::helper::cpus::Cpus;
 use crate::helper::ends::Ends;
 use crate::helper::running::Helpers;
-use crate::intake::process::{IntakeProcess, Recipe};
+use crate::intake::process::{Changing, Plan};
+use crate::intake::source::Source;
+use crate::intake::told::Sockets;
 use crate::intake::user::intake_user;
 use crate::modules::care::ModuleCare;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
+use crate::order::judge::PersistNumbers;
 use crate::queue::answers::Answers;
 use crate::queue::foreign::ForeignMessages;
+use crate::queue::memory::Memory;
 use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
 use crate::readiness::Readiness;
@@ -74,22 +78,36 @@ impl Options {
 /// A sentence that says what prevented the start, or what ended the service.
 pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
     sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
+    sys::close_on_exec()
+        .map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     let pid_file = lock_state_dir(&options.state_dir)?;
-    let log = start_log(&options)?;
+    start_log(&options)?;
     std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
-    let queue = ownership::open(options.key)?;
-    let served = serve(queue, options, log, &mut signals, readiness);
-    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
+    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key))?;
+    let served = with_memory(memory, options, &mut signals, readiness);
+    let removed = memory.remove();
     drop(pid_file);
+    served.and(removed)
+}
+
+fn with_memory(
+    memory: Memory,
+    options: Options,
+    signals: &mut Signals,
+    readiness: Readiness,
+) -> Result<(), String> {
+    let queue = ownership::open(options.key, memory.taken_over())?;
+    let served = serve(queue, memory, options, signals, readiness);
+    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
     served.and(removed)
 }
 
 fn serve(
     queue: Queue,
+    memory: Memory,
     options: Options,
-    log: File,
     signals: &mut Signals,
     readiness: Readiness,
 ) -> Result<(), String> {
@@ -97,16 +115,25 @@ fn serve(
     ownership::give_access(queue, &options.config.queue, user)?;
     let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue, &options)?;
-    let intake = IntakeProcess::start(Recipe { args: intake_args(queue, &options, user), log })?;
+    let sockets = Sockets::make(&options.state_dir)?;
+    let changing = Changing { persist: persist_numbers(&options.config), user };
+    let plan = Plan {
+        memory,
+        sockets: sockets.short_path(),
+        queue,
+        only_type: options.only_type,
+        changing: Arc::new(RwLock::new(changing)),
+    };
+    let source = Source::start(plan, memory.position(queue.id()), journal.next_request())?;
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
     let foreign = ForeignMessages::new(queue, Instant::now());
-    let executor = Executor::start(Arc::clone(&life), foreign, intake)?;
+    let executor = Executor::start(Arc::clone(&life), foreign, source)?;
     life.take_up_again(&recovered);
     info!("serving queue {} of key {:#x}", queue.id(), options.key);
     readiness.tell();
-    wait_for_end(signals, || reread(&options, queue, user, &life));
+    wait_for_end(signals, || reread(&options, queue, &life, &executor));
     executor.stop(GRACE);
     executor.failure().map_or(Ok(()), Err)
 }
@@ -138,11 +165,15 @@ fn life(
 
 /// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
 /// one in force.
-fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, life: &Life) {
+fn reread(options: &Options, queue: Queue, life: &Life, executor: &Executor) {
     let reread =
         config::load(options.config_file.as_deref()).map_err(|error| error.to_string()).and_then(|config| {
+            let user = intake_user(&config)?;
             ownership::give_access(queue, &config.queue, user)?;
-            warn_of_what_waits(&options.config, &config);
+            if options.config.journal != config.journal {
+                warn!("SIGHUP: [journal] takes effect at the next start");
+            }
+            executor.change_intake(Changing { persist: persist_numbers(&config), user });
             life.set_settings(Settings::resolve(&config, &options.overrides));
             Ok(())
         });
@@ -152,15 +183,8 @@ fn reread(options: &Options, queue: Queue, user: Option<(u32, u32)>, life: &Life
     }
 }
 
-/// Warns of changes that a running intake and an open journal cannot follow.
-fn warn_of_what_waits(old: &Config, new: &Config) {
-    let fixed = |config: &Config| {
-        let numbers = (config.persist.get_number, config.persist.set_number);
-        (numbers, config.intake.clone(), config.journal.clone())
-    };
-    if fixed(old) != fixed(new) {
-        warn!("SIGHUP: [intake], [journal] and the numbers of [persist] take effect at the next start");
-    }
+fn persist_numbers(config: &Config) -> PersistNumbers {
+    PersistNumbers { get: config.persist.get_number.into(), set: config.persist.set_number.into() }
 }
 
 /// The journal, and the requests that a daemon before us left unanswered on this same queue.
@@ -187,21 +211,11 @@ fn wait_for_end(signals: &mut Signals, mut reread: impl FnMut()) {
     }
 }
 
-fn start_log(options: &Options) -> Result<File, String> {
+fn start_log(options: &Options) -> Result<(), String> {
     let (log, kernel) = crate::logging::open(options.foreground, &options.state_dir)
         .map_err(|error| format!("cannot open a log: {error}"))?;
-    let shared = log.try_clone().map_err(|error| format!("cannot share the log: {error}"))?;
     crate::logging::start(log, kernel);
-    Ok(shared)
-}
-
-fn intake_args(queue: Queue, options: &Options, user: Option<(u32, u32)>) -> Vec<String> {
-    let mut args = vec![format!("--queue={}", queue.id())];
-    args.extend(options.only_type.map(|only| format!("--only-type={only}")));
-    let persist = &options.config.persist;
-    args.push(format!("--persist={}:{}", persist.get_number, persist.set_number));
-    args.extend(user.map(|(uid, gid)| format!("--user={uid}:{gid}")));
-    args
+    Ok(())
 }
 
 /// Makes the state directory and takes its pid file; two daemons cannot share one.

@@ -27,7 +27,7 @@ pub use cli::main;
 pub mod inside {
     pub use crate::config::{AT_ONCE, BUSY_LIMIT};
     pub use crate::executor::jobs::{Job, JobId, Jobs, Submitted};
-    pub use crate::intake::sandbox::ALLOWED;
+    pub use crate::intake::sandbox::{ALLOWED, CHECKED};
     pub use crate::order::action::Action;
     pub use crate::order::judge::{PersistNumbers, judge};
     pub use crate::order::name::{ModuleName, Refusal};

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 /// Marks every descriptor from 3 up close-on-exec, wherever it came from.
 ///
@@ -169,4 +169,98 @@ extern "C" fn execute(image: *mut c_void) -> c_int {
         image.failure.store(result.err().map_or(libc::EIO, |errno| errno.into_raw()), Ordering::Release);
     }
     127
+}
+
+/// What the kernel knows of a shared memory segment (`shmctl(IPC_STAT)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentStat {
+    /// The user that it belongs to.
+    pub(crate) owner: u32,
+    /// The user that made it, and keeps an owner's rights.
+    pub(crate) creator: u32,
+    /// Permission bits, 0 to 0o777.
+    pub(crate) mode: u32,
+    /// Its size.
+    pub(crate) bytes: usize,
+    /// How many processes have it in their memory.
+    pub(crate) attached: u64,
+}
+
+/// Makes the shared memory segment of `key`, open to this user alone and filled with zeros; its id.
+///
+/// # Errors
+/// `EEXIST` when the key has one already; `ENOSPC` or `ENOMEM` when the system has no room.
+pub(crate) fn make_segment(key: i32, bytes: usize) -> Result<i32, Errno> {
+    // SAFETY: shmget takes plain integers.
+    Errno::result(unsafe { libc::shmget(key, bytes, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) })
+}
+
+/// The id of the segment of `key`.
+///
+/// # Errors
+/// `ENOENT` when there is none.
+pub(crate) fn find_segment(key: i32) -> Result<i32, Errno> {
+    // SAFETY: shmget takes plain integers.
+    Errno::result(unsafe { libc::shmget(key, 0, 0) })
+}
+
+/// Reads a segment's state.
+///
+/// # Errors
+/// `EINVAL` or `EIDRM` when it is gone; `EACCES` without read permission.
+pub(crate) fn segment_stat(id: i32) -> Result<SegmentStat, Errno> {
+    let mut raw: MaybeUninit<libc::shmid_ds> = MaybeUninit::zeroed();
+    // SAFETY: the kernel fills in the structure, and all zeros are one, too.
+    let raw = unsafe {
+        Errno::result(libc::shmctl(id, libc::IPC_STAT, raw.as_mut_ptr()))?;
+        raw.assume_init()
+    };
+    Ok(SegmentStat {
+        owner: raw.shm_perm.uid,
+        creator: raw.shm_perm.cuid,
+        mode: u32::from(raw.shm_perm.mode) & 0o777,
+        bytes: raw.shm_segsz,
+        attached: raw.shm_nattch,
+    })
+}
+
+/// Keeps a segment's pages in memory.
+///
+/// # Errors
+/// `EPERM` or `ENOMEM` for one who may not lock so much.
+pub(crate) fn lock_segment(id: i32) -> Result<(), Errno> {
+    // SAFETY: SHM_LOCK reads no structure.
+    Errno::result(unsafe { libc::shmctl(id, libc::SHM_LOCK, ptr::null_mut()) }).map(drop)
+}
+
+/// Removes a segment: it has no key from now on, and is gone once nobody has it in memory.
+///
+/// # Errors
+/// `EPERM` for one who is neither its owner nor its creator nor root.
+pub(crate) fn remove_segment(id: i32) -> Result<(), Errno> {
+    // SAFETY: IPC_RMID reads no structure.
+    Errno::result(unsafe { libc::shmctl(id, libc::IPC_RMID, ptr::null_mut()) }).map(drop)
+}
+
+/// Takes a segment into this process's memory for as long as it lives; no process that it forks gets it.
+/// Every page is there afterwards, so that the kernel need not fetch one while it copies a message.
+///
+/// # Errors
+/// Those of `shmat`: `EINVAL` when it is gone, `EACCES`, `ENOMEM`.
+pub(crate) fn attach_segment(id: i32) -> Result<&'static [AtomicU32], Errno> {
+    let bytes = segment_stat(id)?.bytes;
+    // SAFETY: the kernel chooses an address where nothing else is; the memory is of that size, begins at a
+    // page, is never given back, and consists of atomics, since others may write to it at any time.
+    let words: &'static [AtomicU32] = unsafe {
+        let start = libc::shmat(id, ptr::null(), 0);
+        if start.addr() == usize::MAX {
+            return Err(Errno::last());
+        }
+        Errno::result(libc::madvise(start, bytes, libc::MADV_DONTFORK))?;
+        std::slice::from_raw_parts(start.cast(), bytes / size_of::<AtomicU32>())
+    };
+    for word in words.iter().step_by(1024) {
+        word.fetch_add(0, Ordering::Relaxed);
+    }
+    Ok(words)
 }

@@ -126,6 +126,8 @@ pub struct OutputPlace {
     pub file: Arc<str>,
     /// Line number, from 1.
     pub line: usize,
+    /// Whether the line does something, and does not only say what was left out.
+    pub live: bool,
 }
 
 /// One physical input line.
@@ -244,7 +246,7 @@ impl Account {
             }
             let line = &mut self.lines[id];
             match line.fate {
-                Some(Fate::Rewritten) if line.output.is_empty() => {
+                Some(Fate::Rewritten) if !line.output.iter().any(|place| place.live) => {
                     line.fate = Some(Fate::Dropped);
                     if line.why.is_empty() {
                         line.why.push("kmod does this without being told".to_owned());

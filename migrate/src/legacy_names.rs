@@ -21,7 +21,7 @@ pub const PATH: &str = "/etc/modprobe.d/zy-kerneld-legacy-names.conf";
 /// When its module index cannot be read.
 pub fn file(root: &Path, release: Option<&str>) -> Result<OutputFile> {
     let kernel = Kernel::open(root, release)?;
-    let found = candidates(&kernel)?;
+    let found = candidates(&kernel);
     let mut lines: Vec<String> = vec![
         format!("# Written by kerneld-migrate legacy-names for the kernel {}:", kernel.release),
         "# names that programs of Linux 2.0 ask for, and the modules that serve them today.".to_owned(),
@@ -46,10 +46,10 @@ type Candidates = BTreeMap<String, BTreeSet<String>>;
 
 /// Old names with the modules that could be meant; no module: the name was off. Names that the index answers
 /// by itself are not among them.
-fn candidates(kernel: &Kernel) -> Result<Candidates> {
-    let aliases = kernel.aliases()?;
+fn candidates(kernel: &Kernel) -> Candidates {
+    let aliases = kernel.aliases().all();
     let answered: BTreeSet<&str> = aliases.iter().map(|(pattern, _)| pattern.as_str()).collect();
-    let mut found = of_index(&aliases);
+    let mut found = of_index(aliases);
     for (name, target) in defaults::aliases() {
         add_default(name, defaults::alias(target).unwrap_or(target), kernel, &mut found);
     }
@@ -59,7 +59,7 @@ fn candidates(kernel: &Kernel) -> Result<Candidates> {
         }
     }
     found.retain(|name, _| !answered.contains(name.as_str()));
-    Ok(found)
+    found
 }
 
 /// Old names of what the kernel's index answers.

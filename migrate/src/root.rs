@@ -20,6 +20,9 @@ use crate::error::{Error, Result};
 /// Files above this size are refused, in bytes: the largest index of a kernel of today has 2 MiB.
 const LARGEST_FILE: u64 = 16 << 20;
 
+/// Modules above this size are not read, in bytes; the largest of today have 20 MiB.
+const LARGEST_MODULE: u64 = 64 << 20;
+
 /// A root directory, held open.
 #[derive(Debug)]
 pub struct Root {
@@ -118,7 +121,7 @@ impl Root {
     /// # Errors
     /// As [`read`](Root::read).
     pub fn read_as_is(&self, path: &str) -> Result<Option<Content>> {
-        match self.read_regular(path) {
+        match self.read_regular(path, LARGEST_FILE) {
             Ok(content) => Ok(Some(content)),
             Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(None)
@@ -127,9 +130,18 @@ impl Root {
         }
     }
 
-    fn read_regular(&self, path: &str) -> io::Result<Content> {
+    /// Reads a kernel module's file.
+    ///
+    /// # Errors
+    /// When it is not a regular file of a sensible size, or cannot be read.
+    pub(crate) fn read_module(&self, path: &str) -> Result<Vec<u8>> {
+        let read = self.read_regular(path, LARGEST_MODULE);
+        read.map(|content| content.bytes).map_err(|why| Error::read(path, why))
+    }
+
+    fn read_regular(&self, path: &str, limit: u64) -> io::Result<Content> {
         let looked_at = self.metadata(path)?;
-        check_regular(&looked_at)?;
+        check_regular(&looked_at, limit)?;
         let file = File::from(self.open_at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?);
         let metadata = file.metadata()?;
         if identity(&metadata) != identity(&looked_at) {
@@ -137,8 +149,8 @@ impl Root {
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         // it may grow while it is read
-        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-        check_size(bytes.len() as u64)?;
+        file.take(limit + 1).read_to_end(&mut bytes)?;
+        check_size(bytes.len() as u64, limit)?;
         Ok(Content { bytes, foreign: self.foreign(metadata.uid(), metadata.mode()) })
     }
 
@@ -200,10 +212,10 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-fn check_regular(metadata: &Metadata) -> io::Result<()> {
+fn check_regular(metadata: &Metadata, limit: u64) -> io::Result<()> {
     let kind = metadata.file_type();
     let what = match () {
-        () if kind.is_file() => return check_size(metadata.len()),
+        () if kind.is_file() => return check_size(metadata.len(), limit),
         () if kind.is_dir() => "a directory",
         () if kind.is_fifo() => "a pipe",
         () if kind.is_char_device() || kind.is_block_device() => "a device",
@@ -212,9 +224,9 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::other(format!("it is {what}")))
 }
 
-fn check_size(bytes: u64) -> io::Result<()> {
-    if bytes > LARGEST_FILE {
-        return Err(io::Error::other(format!("it holds more than {} MiB", LARGEST_FILE >> 20)));
+fn check_size(bytes: u64, limit: u64) -> io::Result<()> {
+    if bytes > limit {
+        return Err(io::Error::other(format!("it holds more than {} MiB", limit >> 20)));
     }
     Ok(())
 }

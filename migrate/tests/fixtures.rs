@@ -123,10 +123,10 @@ fn verify_notices_a_line_that_was_tampered_with() {
     let Some(kernel) = real_kernel() else { return };
     let late = "etc/modprobe.d/zz-kerneld-migrated.conf";
     for (old, new, complaint) in [
-        ("alias fs-iso9660 isofs", "alias fs-iso9660 nosuch", "nosuch is neither"),
+        ("alias netdev-slip0 slip", "alias netdev-slip0 nosuch", "nosuch is neither"),
         ("rd_size=8192", "rd_size=4096", "instead of"),
-        ("alias net-pf-5 appletalk", "alias net-pf-5 dummy", "appletalk is not loaded"),
-        ("alias dos msdos", "frobnicate", ""),
+        ("alias ppp0 ppp_generic", "alias ppp0 dummy", "ppp_generic is not loaded"),
+        ("alias slip0 slip", "frobnicate", ""),
     ] {
         let root = copy_of("debian-slink");
         plan(root.path(), Some(&kernel)).apply(&mut |_| {}).unwrap();

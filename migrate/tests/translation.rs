@@ -34,8 +34,12 @@ fn a_name_of_the_configuration_goes_before_a_form_of_ours() {
 }
 
 #[test]
-fn a_major_beside_its_minors_needs_a_person() {
-    check("alias char-major-81 bttv\nalias char-major-81-1 tuner", &["alias char-major-81-1 tuner"], &[1]);
+fn a_major_beside_its_minors_is_asked_for_after_them() {
+    check(
+        "alias char-major-81 bttv\nalias char-major-81-1 tuner",
+        &["alias char-major-81 bttv", "alias char-major-81-1 tuner"],
+        &[],
+    );
     check("alias char-major-10 off\nalias char-major-10-144 nvram", &["alias char-major-10-144 nvram"], &[]);
 }
 

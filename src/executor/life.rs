@@ -45,17 +45,17 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// Takes an order: writes it down, with who sent it as far as that can be told.
-    pub(crate) fn take(self: &Arc<Self>, order: Order, senders: &mut Senders) {
-        let Order { reply, command, text, verdict } = order;
+    /// Takes an order: writes it down, with who may have sent it. `note` is told its number before.
+    pub(crate) fn take(&self, order: &Order, senders: &mut Senders, note: impl FnOnce(u64)) -> Waiter {
         let last_sender = self.queue.stat().ok().map(|stat| stat.last_sender);
-        let sender = senders.find(&reply, last_sender);
-        let request = self.answers.journal().accepted(command, &text, reply, sender);
-        self.decide(verdict, Waiter { request, reply });
+        let sender = senders.find(&order.reply, last_sender);
+        note(self.answers.journal().next_request());
+        let request = self.answers.journal().accepted(order.command, &order.text, order.reply, sender);
+        Waiter { request, reply: order.reply }
     }
 
     /// Decides what it comes to, and sees to what needs no helper.
-    fn decide(self: &Arc<Self>, verdict: Result<Action, Refusal>, waiter: Waiter) {
+    pub(crate) fn decide(self: &Arc<Self>, verdict: Result<Action, Refusal>, waiter: Waiter) {
         let keep = self.status.switches().keep;
         match decide(verdict, waiter.request, &self.settings(), keep) {
             Decision::Run(task) => {
@@ -351,7 +351,7 @@ impl Life {
     /// Starts a helper or takes its end: here, which is quick, unless something may hold it up.
     fn here_if_quick(self: &Arc<Self>, job: JobId, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let saves = !self.settings().modules.parameters.listed.is_empty();
-        if saves || self.care.is_sweeping() || self.helpers.are_held_back() {
+        if saves || self.care.is_sweeping() {
             self.in_own_thread(Some(job), work);
         } else {
             work(self);

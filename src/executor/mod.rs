@@ -15,28 +15,31 @@ pub(crate) mod settings;
 pub(crate) mod status;
 pub(crate) mod work;
 
-use crate::intake::process::{IntakeProcess, Received};
-use crate::order::action::{FromIntake, Order};
+use crate::intake::process::{Changing, Hold};
+use crate::intake::source::{Next, Source};
+use crate::intake::told::Told;
+use crate::order::action::Order;
 use crate::queue::foreign::ForeignMessages;
 use crate::threads;
 use kerneld_protocol::sender::Senders;
 use kerneld_protocol::waiting::settle;
 use life::Life;
-use log::error;
+use log::{error, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How often the intake is told to end: it may be just about to wait for a message.
 const REMINDER: Duration = Duration::from_millis(20);
 
-/// An intake that has not ended after this time may have been stopped by a signal, and hears no other.
-const HEARING: Duration = Duration::from_millis(500);
+/// An intake that has not ended after this time is killed.
+const HEARING: Duration = Duration::from_secs(1);
 
 /// The executor: a [`Life`] and the threads that live it.
 pub(crate) struct Executor {
     life: Arc<Life>,
+    changing: Arc<RwLock<Changing>>,
     state: Mutex<State>,
     /// Signalled when the intake has ended.
     intake_ended: Condvar,
@@ -44,24 +47,26 @@ pub(crate) struct Executor {
 
 struct State {
     /// The intake, until it is reaped.
-    intake: Option<Pid>,
+    intake: Option<Arc<Hold>>,
     stopping: bool,
     /// Why service had to end.
     failure: Option<String>,
 }
 
 impl Executor {
-    /// Starts its threads, which take orders from `intake`.
+    /// Starts its threads, which take orders from `source`.
     ///
     /// # Errors
     /// A sentence: the system has no thread left.
     pub(crate) fn start(
         life: Arc<Life>,
         mut foreign: ForeignMessages,
-        intake: IntakeProcess,
+        source: Source,
     ) -> Result<Arc<Self>, String> {
-        let state = State { intake: Some(intake.pid()), stopping: false, failure: None };
-        let executor = Arc::new(Executor { life, state: Mutex::new(state), intake_ended: Condvar::new() });
+        let state = State { intake: Some(source.hold()), stopping: false, failure: None };
+        let changing = source.changing();
+        let (state, intake_ended) = (Mutex::new(state), Condvar::new());
+        let executor = Arc::new(Executor { life, changing, state, intake_ended });
         executor.thread("clock", move |executor| {
             let life = &executor.life;
             life.keep_time(|now| foreign.look(now, |mtype| life.is_ours(mtype)));
@@ -71,7 +76,7 @@ impl Executor {
                 executor.give_up(&why);
             }
         })?;
-        executor.thread("orders", |executor| executor.take_orders(intake))?;
+        executor.thread("orders", |executor| executor.take_orders(source))?;
         Ok(executor)
     }
 
@@ -104,18 +109,52 @@ impl Executor {
     fn stop_intake(&self, end: Instant) {
         let deaf = Instant::now() + HEARING;
         let mut state = self.lock();
-        while let Some(pid) = state.intake
+        if let Some(intake) = &state.intake {
+            // It may have been stopped by a signal, and hears nothing then.
+            intake.resume();
+            let _ = intake.tell(Told::Stop);
+        }
+        while let Some(intake) = &state.intake
             && Instant::now() < end
         {
-            let _ = kill(pid, Signal::SIGTERM);
-            if Instant::now() > deaf {
-                let _ = kill(pid, Signal::SIGCONT);
+            if Instant::now() < deaf {
+                intake.nudge()
+            } else {
+                intake.kill()
             }
             state = self.intake_ended.wait_timeout(state, REMINDER).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
+    /// Lets the intake know of other settings; for another user it takes another intake.
+    pub(crate) fn change_intake(&self, changing: Changing) {
+        let before =
+            std::mem::replace(&mut *self.changing.write().unwrap_or_else(PoisonError::into_inner), changing);
+        let Some(intake) = self.lock().intake.clone() else { return };
+        let word = if before.user == changing.user { Told::Persist(changing.persist) } else { Told::Stop };
+        if let Err(why) = intake.tell(word) {
+            warn!("{why}");
+        }
+        intake.nudge();
+    }
+
     /// Takes orders, one at a time and in order, until there will be no more.
+    fn take_orders(&self, mut source: Source) {
+        let mut senders = Senders::default();
+        loop {
+            match source.next() {
+                Next::Order(order) => {
+                    let order = self.settled(order);
+                    let waiter = self.life.take(&order, &mut senders, |number| source.note(number));
+                    source.taken();
+                    self.life.decide(order.verdict, waiter);
+                }
+                Next::Ended if self.replace(&mut source) => {}
+                Next::Ended => return,
+            }
+        }
+    }
+
     /// With the layout that the sender has. Some requests' bytes leave that open; then the programs that wait
     /// for answers tell.
     fn settled(&self, mut order: Order) -> Order {
@@ -129,41 +168,19 @@ impl Executor {
         order
     }
 
-    fn take_orders(&self, mut intake: IntakeProcess) {
-        let mut senders = Senders::default();
-        loop {
-            match intake.receive() {
-                Received::Message(FromIntake::Order(order)) => {
-                    self.life.take(self.settled(order), &mut senders)
-                }
-                Received::Message(FromIntake::Hello | FromIntake::Ready) => {}
-                Received::Nonsense(why) => {
-                    error!("the intake sent what no intake sends ({why}): ending it");
-                    intake.kill();
-                }
-                Received::Ended if self.replace(&mut intake) => {}
-                Received::Ended => return,
-            }
-        }
-    }
-
     /// Starts a new intake in place of one that ended; false when stopping or when it cannot be had.
-    fn replace(&self, intake: &mut IntakeProcess) -> bool {
+    fn replace(&self, source: &mut Source) -> bool {
         self.lock().intake = None;
         self.intake_ended.notify_all();
         if self.lock().stopping {
             return false;
         }
-        error!("the intake ended ({}): starting another", intake.reap());
-        let restarted = {
-            let _no_helper_starts = self.life.helpers.hold_back();
-            intake.restart()
-        };
-        match restarted {
-            Ok(()) => self.lock().intake = Some(intake.pid()),
+        let replaced = source.replace();
+        match replaced {
+            Ok(()) => self.lock().intake = Some(source.hold()),
             Err(ref why) => self.give_up(why),
         }
-        restarted.is_ok()
+        replaced.is_ok()
     }
 
     /// Ends the daemon in order: its main thread waits for this signal.

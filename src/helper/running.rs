@@ -9,13 +9,10 @@ use super::{Helper, Watch};
 use log::warn;
 use std::io;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 /// Where helpers are started.
 pub(crate) struct Helpers {
     cpus: Cpus,
-    /// Held for writing while a descriptor may exist that is not close-on-exec.
-    starting: RwLock<()>,
 }
 
 /// A helper that has been started.
@@ -29,7 +26,7 @@ pub(crate) enum Running {
 impl Helpers {
     /// Helpers run on all of `cpus`.
     pub(crate) fn new(cpus: Cpus) -> Self {
-        Helpers { cpus, starting: RwLock::new(()) }
+        Helpers { cpus }
     }
 
     /// The CPUs of the daemon and of its helpers.
@@ -42,7 +39,6 @@ impl Helpers {
     /// # Errors
     /// The negative errno of one that cannot be executed, which is logged.
     pub(crate) fn start(&self, helper: &Helper) -> Result<Running, i32> {
-        let _shared = self.starting.read().unwrap_or_else(PoisonError::into_inner);
         let started = match helper.watch {
             Watch::Nothing => clone::spawn(helper, self.cpus).map(Running::Plain),
             Watch::Limit(_) | Watch::Output(_) => {
@@ -57,18 +53,7 @@ impl Helpers {
     /// # Errors
     /// When modprobe cannot be run.
     pub(crate) fn inquire(&self, modprobe: &Path, name: &str) -> io::Result<Option<Inquiry>> {
-        let _shared = self.starting.read().unwrap_or_else(PoisonError::into_inner);
         Inquiry::start(modprobe, name)
-    }
-
-    /// Starts no helper as long as the result lives.
-    pub(crate) fn hold_back(&self) -> RwLockWriteGuard<'_, ()> {
-        self.starting.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a helper would have to wait for [`Helpers::hold_back`] to end.
-    pub(crate) fn are_held_back(&self) -> bool {
-        self.starting.try_read().is_err()
     }
 }
 

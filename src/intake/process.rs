@@ -1,164 +1,286 @@
-//! The intake as the executor sees it: a child process at the other end of a channel.
+//! The intake as the executor sees it: a child process that it tells things, and that tells it nothing but
+//! what is in the ring.
 #![forbid(unsafe_code)]
 
-use crate::order::action::FromIntake;
-use crate::sys;
-use ipc_channel::IpcError;
-use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use std::collections::VecDeque;
-use std::fs::File;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use super::log_pipe;
+use super::told::{SetUp, Told};
+use crate::order::judge::PersistNumbers;
+use crate::order::ring::{Position, Ring};
+use crate::queue::memory::Memory;
+use ipc_channel::ipc::IpcSender;
+use kerneld_protocol::queue::Queue;
+use log::warn;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{pidfd_open, pidfd_send_signal, waitid};
+use std::fmt::Display;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// An intake that ends this often within [`RESTART_WINDOW`] is not started again.
-const RESTARTS: usize = 5;
-const RESTART_WINDOW: Duration = Duration::from_secs(10);
-
-/// How long an intake may take to lock itself in and report.
+/// How long an intake may take to lock itself in.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// How to start an intake.
-pub(crate) struct Recipe {
-    /// Arguments of `kerneld intake`, without the channel's name.
-    pub(crate) args: Vec<String>,
-    /// Where its log lines go.
-    pub(crate) log: File,
+/// Signals that a process gets for what it does itself.
+const CRASHES: [i32; 6] =
+    [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGSYS];
+
+/// The exit status after a panic.
+const PANIC: i32 = 101;
+
+/// The longest name that a socket can have.
+const MAX_NAME: usize = 107;
+
+/// What stays the same from one intake to the next.
+pub(crate) struct Plan {
+    /// Where messages go.
+    pub(crate) memory: Memory,
+    /// The folder in which the intake listens for us.
+    pub(crate) sockets: PathBuf,
+    /// Where messages come from.
+    pub(crate) queue: Queue,
+    /// The one type to take; `None` for all of kerneld's.
+    pub(crate) only_type: Option<i64>,
+    /// What SIGHUP may change.
+    pub(crate) changing: Arc<RwLock<Changing>>,
+}
+
+/// What may be different for the next intake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Changing {
+    /// The numbers of get_persist and set_persist.
+    pub(crate) persist: PersistNumbers,
+    /// User and group that the intake becomes, if we may choose.
+    pub(crate) user: Option<(u32, u32)>,
+}
+
+impl Plan {
+    /// What holds now.
+    pub(crate) fn now(&self) -> Changing {
+        *self.changing.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A running intake.
 pub(crate) struct IntakeProcess {
-    recipe: Recipe,
     child: Child,
-    receiver: IpcReceiver<FromIntake>,
-    /// When the latest ones were started.
-    starts: VecDeque<Instant>,
+    hold: Arc<Hold>,
+    watch: Option<JoinHandle<()>>,
 }
 
-/// What came from the intake.
-pub(crate) enum Received {
-    /// A message.
-    Message(FromIntake),
-    /// Bytes that are none: the intake is broken or taken over.
-    Nonsense(String),
-    /// The intake closed its end, by ending.
-    Ended,
+/// How an intake ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// A clause.
+    pub(crate) why: String,
+    /// Whether that was its own doing: a panic, bad memory, a forbidden system call.
+    pub(crate) crashed: bool,
+}
+
+impl From<String> for End {
+    fn from(why: String) -> Self {
+        End { why, crashed: false }
+    }
+}
+
+impl From<ExitStatus> for End {
+    fn from(status: ExitStatus) -> Self {
+        let crashed = match status.signal() {
+            Some(signal) => CRASHES.contains(&signal),
+            None => status.code() == Some(PANIC),
+        };
+        End { why: status.to_string(), crashed }
+    }
+}
+
+/// What every thread may do with an intake.
+pub(crate) struct Hold {
+    ring: Ring<'static>,
+    pidfd: OwnedFd,
+    sender: Mutex<Option<IpcSender<Told>>>,
+    ended: AtomicBool,
 }
 
 impl IntakeProcess {
-    /// Starts an intake and waits until it is ready.
+    /// Starts an intake that begins at this place in the ring, and waits until it is about to read.
     ///
     /// # Errors
-    /// A sentence that says why it did not get ready.
-    pub(crate) fn start(recipe: Recipe) -> Result<Self, String> {
-        let (child, receiver) = launch(&recipe)?;
-        Ok(IntakeProcess { recipe, child, receiver, starts: VecDeque::from([Instant::now()]) })
+    /// Why it did not get ready.
+    pub(crate) fn start(plan: &Plan, position: Position) -> Result<Self, End> {
+        let ring = plan.memory.ring();
+        ring.set_ready(false);
+        let (pipe, log) = log_pipe().map_err(|error| failed("make a log for", &error))?;
+        let mut child = launch(plan, log).map_err(|error| failed("start", &error))?;
+        let stdout = child.stdout.take();
+        let mut intake = Self::watch(child, pipe, ring)?;
+        let Changing { persist, user } = plan.now();
+        let set_up = SetUp {
+            executor: std::process::id(),
+            memory: plan.memory.id(),
+            position,
+            queue: plan.queue.id(),
+            only_type: plan.only_type,
+            persist,
+            become_user: user,
+        };
+        match intake.get_ready(plan, stdout, set_up, ring) {
+            Ok(()) => Ok(intake),
+            Err(why) => {
+                intake.hold.kill();
+                let End { why: ended, crashed } = intake.reap();
+                let why = format!("it did not get ready: {why} ({ended}); its own message is in the log");
+                Err(End { why, crashed })
+            }
+        }
     }
 
-    /// Starts another in place of one that was reaped.
-    ///
-    /// # Errors
-    /// As [`IntakeProcess::start`]; or when too many ended too soon.
-    pub(crate) fn restart(&mut self) -> Result<(), String> {
-        self.starts.retain(|start| start.elapsed() < RESTART_WINDOW);
-        if self.starts.len() >= RESTARTS {
-            return Err(format!("the intake ended {RESTARTS} times in {} s", RESTART_WINDOW.as_secs()));
+    fn watch(child: Child, pipe: PipeReader, ring: Ring<'static>) -> Result<Self, String> {
+        let pid = Pid::from_child(&child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| failed("hold", &errno))?;
+        let hold = Arc::new(Hold { ring, pidfd, sender: Mutex::new(None), ended: AtomicBool::new(false) });
+        let held = Arc::clone(&hold);
+        let watch = thread::Builder::new().name("intake".to_owned()).spawn(move || {
+            log_pipe::relay(pipe);
+            held.wait_for_end();
+            ring.bell().ring_aloud();
+        });
+        let watch = watch.map_err(|error| failed("watch", &error))?;
+        Ok(IntakeProcess { child, hold, watch: Some(watch) })
+    }
+
+    fn get_ready(
+        &self,
+        plan: &Plan,
+        stdout: Option<ChildStdout>,
+        set_up: SetUp,
+        ring: Ring,
+    ) -> Result<(), String> {
+        let end = Instant::now() + START_LIMIT;
+        let name = stdout.map_or(Ok(String::new()), |stdout| read_name(stdout, end));
+        let name = name.map_err(|error| format!("it did not say where it listens: {error}"))?;
+        if !name.starts_with(&*plan.sockets.to_string_lossy()) {
+            return Err(format!("it listens at {name:?}"));
         }
-        self.starts.push_back(Instant::now());
-        (self.child, self.receiver) = launch(&self.recipe)?;
+        let sender = IpcSender::connect(name).map_err(|error| format!("it cannot be reached: {error}"))?;
+        *self.hold.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        self.hold.tell(Told::SetUp(set_up))?;
+        while !ring.ready() {
+            if self.hold.ended() || Instant::now() > end {
+                return Err("it did not lock itself in".to_owned());
+            }
+            ring.bell().sleep(Duration::from_millis(20), || ring.ready() || self.hold.ended());
+        }
         Ok(())
     }
 
-    /// Its pid.
-    pub(crate) fn pid(&self) -> Pid {
-        pid_of(&self.child)
+    /// A hold on it for other threads.
+    pub(crate) fn hold(&self) -> &Arc<Hold> {
+        &self.hold
     }
 
-    /// Waits for what it says next.
-    pub(crate) fn receive(&self) -> Received {
-        match self.receiver.recv() {
-            Ok(message) => Received::Message(message),
-            Err(IpcError::Disconnected) => Received::Ended,
-            Err(error) => Received::Nonsense(error.to_string()),
+    /// Waits for its end and takes its exit status, which leaves its pid free for others.
+    pub(crate) fn reap(&mut self) -> End {
+        if self.watch.take().is_some_and(|watch| watch.join().is_err()) {
+            warn!("the intake's log could not be read on");
         }
+        self.child.wait().map_or_else(|error| End::from(error.to_string()), End::from)
+    }
+}
+
+impl Hold {
+    /// Tells it something.
+    ///
+    /// # Errors
+    /// A sentence: it is gone.
+    pub(crate) fn tell(&self, word: Told) -> Result<(), String> {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = sender.as_ref() else { return Err("nobody listens".to_owned()) };
+        sender.send(word).map_err(|error| format!("the intake cannot be told: {error}"))
     }
 
-    /// Ends it at once; [`Received::Ended`] follows.
+    /// Has it look at what it was told, should it be waiting for a message.
+    pub(crate) fn nudge(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::USR1);
+    }
+
+    /// Asks it to tell when everything that waits on the queue now is in the ring; the question's number.
+    pub(crate) fn ask(&self) -> u32 {
+        let question = self.ring.ask();
+        self.nudge();
+        question
+    }
+
+    /// Whether it has answered this question.
+    pub(crate) fn has_emptied(&self, question: u32) -> bool {
+        self.ring.emptied().wrapping_sub(question).cast_signed() >= 0
+    }
+
+    /// Lets it go on if somebody has stopped it.
+    pub(crate) fn resume(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::CONT);
+    }
+
+    /// Ends it at once.
     pub(crate) fn kill(&self) {
-        let _ = kill(self.pid(), Signal::SIGKILL);
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// Takes its exit status, which leaves its pid free for others.
-    pub(crate) fn reap(&mut self) -> String {
-        self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+    /// Whether it has ended.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    fn wait_for_end(&self) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), options), Err(rustix::io::Errno::INTR)) {}
+        self.ended.store(true, Ordering::SeqCst);
     }
 }
 
-fn pid_of(child: &Child) -> Pid {
-    Pid::from_raw(child.id() as i32)
+fn failed(what: &str, error: &dyn Display) -> String {
+    format!("cannot {what} the intake: {error}")
 }
 
-fn launch(recipe: &Recipe) -> Result<(Child, IpcReceiver<FromIntake>), String> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| format!("cannot {what} the intake: {error}");
-    let (server, name) = IpcOneShotServer::new().map_err(|error| failed("make a channel to", &error))?;
-    let log = recipe.log.try_clone().map_err(|error| failed("share the log with", &error))?;
-    let mut child = Command::new("/proc/self/exe")
+/// A pipe whose writer is never held up.
+fn log_pipe() -> io::Result<(PipeReader, Stdio)> {
+    let (reader, writer) = io::pipe()?;
+    fcntl_setfl(&writer, OFlags::NONBLOCK)?;
+    Ok((reader, writer.into()))
+}
+
+fn launch(plan: &Plan, log: Stdio) -> io::Result<Child> {
+    Command::new("/proc/self/exe")
         .arg("intake")
-        .arg("--channel")
-        .arg(&name)
-        .args(&recipe.args)
+        .arg("--sockets")
+        .arg(&plan.sockets)
         .env_clear()
         .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
-        .map_err(|error| failed("start", &error))?;
-    let receiver = accept(server, name, &mut child).and_then(locked_in).inspect_err(|_| {
-        let _ = child.kill();
-        let _ = child.wait();
-    })?;
-    sys::close_on_exec().map_err(|error| format!("cannot close descriptors to helpers: {error}"))?;
-    Ok((child, receiver))
 }
 
-/// Waits for the intake to have given up what it does not need.
-fn locked_in(receiver: IpcReceiver<FromIntake>) -> Result<IpcReceiver<FromIntake>, String> {
-    match receiver.try_recv_timeout(START_LIMIT) {
-        Ok(FromIntake::Ready) => Ok(receiver),
-        Ok(other) => Err(format!("the intake began with {other:?}")),
-        Err(error) => {
-            Err(format!("the intake did not lock itself in ({error}); its own message is in the log"))
+/// The first line, which nobody but a process of ours that has not read anything yet can have written.
+fn read_name(mut stdout: ChildStdout, end: Instant) -> io::Result<String> {
+    let mut name = Vec::new();
+    while name.last() != Some(&b'\n') && name.len() <= MAX_NAME {
+        let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).unwrap_or_default();
+        if poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&left))? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
         }
+        let mut byte = [0];
+        if stdout.read(&mut byte)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        name.extend(byte);
     }
-}
-
-/// Waits for the intake to connect, or to end without having done so.
-fn accept(
-    server: IpcOneShotServer<FromIntake>,
-    name: String,
-    child: &mut Child,
-) -> Result<IpcReceiver<FromIntake>, String> {
-    let (report, accepted) = channel();
-    let waiting = thread::spawn(move || report.send(server.accept()));
-    let start = Instant::now();
-    loop {
-        match accepted.recv_timeout(Duration::from_millis(50)) {
-            Ok(Ok((receiver, _hello))) => return Ok(receiver),
-            Ok(Err(error)) => return Err(format!("the intake did not report: {error}")),
-            Err(RecvTimeoutError::Disconnected) => return Err("the intake's channel broke".to_owned()),
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        let ended = child.try_wait().ok().flatten();
-        if ended.is_some() || start.elapsed() > START_LIMIT {
-            // An empty connection lets the waiting thread end.
-            drop(IpcSender::<FromIntake>::connect(name));
-            let _ = waiting.join();
-            let how = ended.map_or("it did not report in time".to_owned(), |status| status.to_string());
-            return Err(format!("the intake did not get ready ({how}); its own message is in the log"));
-        }
-    }
+    String::from_utf8(name).map(|name| name.trim_end().to_owned()).map_err(io::Error::other)
 }

@@ -1,110 +1,140 @@
-//! The unprivileged half: reads the queue, makes requests of messages, and passes on what the policy
-//! lets through. It alone reads requests, and can do nothing else.
+//! The unprivileged half: has the kernel put each message into the ring, and passes on what makes sense. It
+//! alone reads requests, and can do nothing else.
 #![forbid(unsafe_code)]
 
-use crate::intake::sandbox;
-use crate::order::action::{FromIntake, Order};
-use crate::order::judge::{PersistNumbers, judge};
-use ipc_channel::ipc::IpcSender;
-use kerneld_persist::record::decode_set;
-use kerneld_protocol::queue::{Buffer, Queue, Select};
-use kerneld_protocol::request::{Malformed, Request};
-use log::warn;
+use super::batch::Batch;
+use super::told::{SetUp, Told, receive_set_up};
+use super::{log_pipe, sandbox};
+use crate::order::message::Served;
+use crate::order::ring::{Ring, Writer};
+use crate::queue::memory::Memory;
+use ipc_channel::ipc::IpcReceiver;
+use kerneld_protocol::queue::{CAPACITY, Queue};
+use log::{LevelFilter, warn};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use signal_hook::consts::SIGTERM;
-use std::sync::Arc;
+use signal_hook::consts::SIGUSR1;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// What an intake needs to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    /// The channel to the executor.
-    pub(crate) channel: String,
-    /// The queue's id.
-    pub(crate) queue: i32,
-    /// Which requests to take.
-    pub(crate) select: Select,
-    /// The numbers of the persistent settings' requests.
-    pub(crate) persist: PersistNumbers,
-    /// User and group to become, if the executor may choose.
-    pub(crate) become_user: Option<(u32, u32)>,
+/// What may change while requests are read.
+struct Orders {
+    served: RwLock<Served>,
+    /// Whether to end once nothing more waits.
+    ending: AtomicBool,
 }
 
-/// Reads requests until SIGTERM; then passes on what is there, and ends.
+/// Reads requests until it is told to stop; then passes on what is there, and ends. `sockets` is the folder
+/// where it listens for the executor.
 ///
 /// # Errors
 /// A sentence: a hardening step failed, or the queue or the executor is gone.
-pub(crate) fn run(setup: &Setup) -> Result<(), String> {
-    let asked_to_end = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGTERM, Arc::clone(&asked_to_end))
-        .map_err(|error| format!("cannot listen for SIGTERM: {error}"))?;
+pub(crate) fn run(sockets: &Path) -> Result<(), String> {
+    log_pipe::write_to_stderr(LevelFilter::Info);
+    sandbox::end_with_parent()?;
     // For ps: the program's own name is that of a link in /proc.
     prctl::set_name(c"kerneld-intake").map_err(|errno| format!("cannot name itself: {}", errno.desc()))?;
-    let executor = IpcSender::connect(setup.channel.clone())
-        .map_err(|error| format!("cannot reach the executor: {error}"))?;
-    let tell = |message| executor.send(message).map_err(|error| format!("the executor is gone: {error}"));
-    end_with_executor();
-    // The channel's first use makes system calls that it needs no more later.
-    tell(FromIntake::Hello)?;
-    sandbox::lock_in(setup.become_user)?;
-    tell(FromIntake::Ready)?;
-    let queue = Queue::from_id(setup.queue);
-    let mut buffer = Buffer::default();
-    loop {
-        let ending = asked_to_end.load(Ordering::Relaxed);
-        match next_message(queue, setup.select, &mut buffer, ending) {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(format!("cannot read the queue: {}", errno.desc())),
-        }
-        match read(&buffer, setup) {
-            Ok(order) => tell(FromIntake::Order(order)).inspect_err(|_| put_back(queue, &buffer))?,
-            Err(why) => warn!("dropped a message of type {} that cannot be answered: {why}", buffer.mtype()),
-        }
-    }
+    let (receiver, set_up) = receive_set_up(sockets)?;
+    let ring = Memory::attach(set_up.memory)?.ring();
+    // A signal only ends a wait, so that what was told is looked at.
+    signal_hook::flag::register(SIGUSR1, Arc::default())
+        .map_err(|error| format!("cannot listen for signals: {error}"))?;
+    sandbox::leave_file_system()?;
+    let served = Served::new(set_up.only_type, set_up.persist);
+    let orders = Arc::new(Orders { served: RwLock::new(served), ending: AtomicBool::new(false) });
+    listen(receiver, Arc::clone(&orders));
+    sandbox::lock_in(&set_up)?;
+    let mut intake = Intake::new(ring, &set_up, orders);
+    intake.pass_on_what_was_left();
+    ring.set_ready(true);
+    intake.serve()
 }
 
-/// Ends this process as soon as the executor is gone, which holds the other end of standard input and
-/// never writes. (A parent-death signal would follow the thread that started us, not the process.)
-fn end_with_executor() {
-    let (tell, told) = std::sync::mpsc::channel();
+/// Notes what the executor says, until it has gone.
+fn listen(receiver: IpcReceiver<Told>, orders: Arc<Orders>) {
+    let (tell, told) = channel();
     std::thread::spawn(move || {
         let _ = tell.send(());
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        while let Ok(word) = receiver.recv() {
+            match word {
+                Told::Persist(numbers) => {
+                    orders.served.write().unwrap_or_else(PoisonError::into_inner).persist = numbers;
+                }
+                Told::Stop => orders.ending.store(true, Ordering::SeqCst),
+                Told::SetUp(_) => warn!("set up twice: ignored"),
+            }
+        }
         std::process::exit(1);
     });
     // A thread makes system calls as it starts that the filter, which comes next, would end us for.
     let _ = told.recv();
 }
 
-/// Leaves a request that came just as the executor died to its successor.
-fn put_back(queue: Queue, buffer: &Buffer) {
-    if let Err(errno) = queue.send(buffer.mtype(), buffer.mtext()) {
-        warn!("lost a request of type {}: {}", buffer.mtype(), errno.desc());
-    }
+struct Intake {
+    ring: Ring<'static>,
+    writer: Writer<'static>,
+    queue: Queue,
+    orders: Arc<Orders>,
+    batch: Batch,
+    text: Box<[u8; CAPACITY]>,
 }
 
-/// False when there is none and none is waited for.
-fn next_message(queue: Queue, select: Select, buffer: &mut Buffer, ending: bool) -> Result<bool, Errno> {
-    if ending {
-        return queue.try_receive(select, buffer);
+impl Intake {
+    fn new(ring: Ring<'static>, set_up: &SetUp, orders: Arc<Orders>) -> Self {
+        let writer = Writer::new(ring, set_up.position);
+        let batch = Batch::new(orders.served.read().unwrap_or_else(PoisonError::into_inner).select);
+        let (queue, text) = (Queue::from_id(set_up.queue), Box::new([0; CAPACITY]));
+        Intake { ring, writer, queue, orders, batch, text }
     }
-    queue.receive(select, buffer).map(|()| true)
-}
 
-/// Makes an order of a message. An answer under an id that we would take for a request ourselves is
-/// no answer to anybody.
-fn read(buffer: &Buffer, setup: &Setup) -> Result<Order, Malformed> {
-    let mut request = Request::parse(buffer.mtype(), buffer.mtext())?;
-    if buffer.mtype() == setup.persist.set {
-        request = Request::of(buffer.mtype(), decode_set(buffer.mtext()).map_err(Malformed::Short)?)?;
+    /// An intake that was killed may have received a message and not passed it on.
+    fn pass_on_what_was_left(&mut self) {
+        if let Some((mtype, seen)) = self.writer.left_behind(&mut self.text) {
+            let length = self.served().length(mtype, &self.text, seen);
+            self.pass_on(length);
+        }
     }
-    let reply = request.reply;
-    if reply.wanted() && setup.select.takes(i64::from(reply.id)) {
-        return Err(Malformed::Id(i64::from(reply.id)));
+
+    fn serve(&mut self) -> Result<(), String> {
+        loop {
+            let Some(memory) = self.writer.vacancy() else { continue };
+            let (ending, asked) = (self.orders.ending.load(Ordering::SeqCst), self.ring.asked());
+            let patient = !ending && asked == self.ring.emptied();
+            let (select, wait) = self.batch.next(patient);
+            match self.queue.receive_into(select, memory, wait) {
+                Ok(length) => self.pass_on(length),
+                Err(Errno::EINTR) => {}
+                Err(Errno::ENOMSG) if self.batch.is_over() => {
+                    self.ring.set_emptied(asked);
+                    if ending {
+                        return Ok(());
+                    }
+                }
+                Err(Errno::ENOMSG) => {}
+                Err(errno) => return Err(format!("cannot read the queue: {}", errno.desc())),
+            }
+        }
     }
-    let verdict = judge(&request, setup.persist);
-    Ok(Order { reply, command: request.command, text: request.text.to_vec(), verdict })
+
+    /// Passes on the message in the ring, if it is one that somebody can be answered to.
+    fn pass_on(&mut self, length: usize) {
+        let served = self.served();
+        let text = &mut self.text[..length];
+        let mtype = self.writer.read(text);
+        let order = served.order(mtype, text);
+        self.batch.took(mtype);
+        match order {
+            Ok(_) => self.writer.publish(length),
+            Err(why) => {
+                warn!("dropped a message of type {mtype} that cannot be answered: {why}");
+                self.writer.discard();
+            }
+        }
+    }
+
+    fn served(&self) -> Served {
+        *self.orders.served.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -1,26 +1,64 @@
-//! Locks the intake in: another user, no capabilities, no new privileges, few system calls.
-//! Every step is checked; one that fails ends the intake before it has read a message.
+//! Locks the intake in: another user, no capabilities, no new privileges, no files, few system calls and
+//! those for its own queue alone. Every step is checked; one that fails ends the intake before it has read a
+//! message.
 #![forbid(unsafe_code)]
 
+use super::told::SetUp;
+use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
 use nix::sys::prctl;
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
+use seccompiler::SeccompCmpArgLen::Dword;
+use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
+use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-/// Gives up everything that is not needed to read the queue and to talk to the executor.
+/// Has the kernel kill this process as soon as the thread that started it is gone, stopped or not: nobody
+/// else may touch the ring once another daemon takes it over.
+///
+/// # Errors
+/// A sentence with what the kernel said.
+pub(crate) fn end_with_parent() -> Result<(), String> {
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(step("be ended with the executor"))
+}
+
+/// Gives up every file, and all of the network, where the kernel has Landlock. For threads that are started
+/// from now on, too.
+///
+/// # Errors
+/// A sentence with what failed; a kernel without Landlock is no failure.
+pub(crate) fn leave_file_system() -> Result<(), String> {
+    let leave = || {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V6))?
+            .handle_access(AccessNet::from_all(ABI::V6))?
+            .scope(Scope::from_all(ABI::V6))?
+            .create()?
+            .restrict_self()
+    };
+    leave().map(drop).map_err(step::<landlock::RulesetError>("leave the file system"))
+}
+
+/// Gives up everything that is not needed to read the queue.
 ///
 /// # Errors
 /// A sentence naming the step that failed.
-pub(crate) fn lock_in(become_user: Option<(u32, u32)>) -> Result<(), String> {
+pub(crate) fn lock_in(set_up: &SetUp) -> Result<(), String> {
     drop_bounding_set()?;
-    if let Some((uid, gid)) = become_user {
+    if let Some((uid, gid)) = set_up.become_user {
         change_user(Uid::from_raw(uid), Gid::from_raw(gid))?;
     }
     drop_capabilities()?;
     prctl::set_dumpable(false).map_err(step("forbid tracing"))?;
     prctl::set_no_new_privs().map_err(step("set no_new_privs"))?;
-    let filter = filter().map_err(step("build the system call filter"))?;
+    // Another user has to ask again; and the parent may have gone before.
+    end_with_parent()?;
+    if getppid().as_raw().cast_unsigned() != set_up.executor {
+        return Err("the executor is gone".to_owned());
+    }
+    let filter = filter(set_up.queue).map_err(step("build the system call filter"))?;
     seccompiler::apply_filter_all_threads(&filter).map_err(step("set the system call filter"))
 }
 
@@ -52,18 +90,13 @@ fn drop_capabilities() -> Result<(), String> {
     Ok(())
 }
 
-/// What the intake calls from now on: the queue, the channel, its log, memory, and its end.
+/// What the intake calls from now on with any arguments: what the executor says, memory, and its end. It
+/// sends nothing but log lines.
 pub const ALLOWED: &[libc::c_long] = &[
-    libc::SYS_msgrcv,
-    libc::SYS_msgsnd,
-    libc::SYS_sendmsg,
-    libc::SYS_read,
-    libc::SYS_write,
-    libc::SYS_writev,
+    libc::SYS_recvmsg,
     libc::SYS_close,
     libc::SYS_futex,
     libc::SYS_brk,
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
@@ -78,8 +111,25 @@ pub const ALLOWED: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
-    let rules = ALLOWED.iter().map(|number| (*number, vec![])).collect::<BTreeMap<_, _>>();
+/// What it calls with arguments of one kind: messages from its queue, lines to standard error, memory that
+/// nothing is executed in.
+pub const CHECKED: &[libc::c_long] =
+    &[libc::SYS_msgrcv, libc::SYS_write, libc::SYS_writev, libc::SYS_mmap, libc::SYS_mprotect];
+
+fn filter(queue: i32) -> Result<BpfProgram, BackendError> {
+    let only = |argument, operator, value| {
+        let condition = SeccompCondition::new(argument, Dword, operator, value)?;
+        SeccompRule::new(vec![condition]).map(|rule| vec![rule])
+    };
+    let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|number| (*number, vec![])).collect();
+    for number in CHECKED {
+        let rule = match *number {
+            libc::SYS_msgrcv => only(0, Eq, u64::from(queue.cast_unsigned())),
+            libc::SYS_mmap | libc::SYS_mprotect => only(2, MaskedEq(libc::PROT_EXEC as u64), 0),
+            _ => only(0, Eq, libc::STDERR_FILENO as u64),
+        };
+        rules.insert(*number, rule?);
+    }
     let arch = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?.try_into()
 }

@@ -1,13 +1,12 @@
-//! What the executor may be asked to do, as the intake spells it out. Pure.
+//! What the executor may be asked to do. Pure.
 #![forbid(unsafe_code)]
 
 use super::name::{ModuleName, Refusal};
 use kerneld_protocol::request::{Command, ReplyTo};
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// Everything that the intake can ask of the executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Everything that a request can ask of the executor.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Load a module or what an alias stands for.
     Load(ModuleName),
@@ -22,38 +21,26 @@ pub enum Action {
     /// Screen blanker on (true) or off.
     Blanker(bool),
     /// Run a command, if the configuration lists this very text.
-    System(#[serde(with = "serde_bytes")] Vec<u8>),
+    System(Vec<u8>),
     /// Tell a persistent value.
-    GetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
+    GetPersist(Vec<u8>),
     /// Change a persistent value.
-    SetPersist(#[serde(with = "serde_bytes")] Vec<u8>),
+    SetPersist(Vec<u8>),
     /// Act on kdstat's words and tell the state.
     Status(String),
     /// A command that is not served: logged, status 1.
     Unknown(Command),
 }
 
-/// A request on its way from the intake to the executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A request, as the executor has judged it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     /// Where the answer goes.
     pub(crate) reply: ReplyTo,
     /// The request's number.
     pub(crate) command: Command,
     /// The request's text, for the journal.
-    #[serde(with = "serde_bytes")]
     pub(crate) text: Vec<u8>,
     /// What to do; or why not, for the answer and the log.
     pub(crate) verdict: Result<Action, Refusal>,
-}
-
-/// What the intake says to the executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum FromIntake {
-    /// The first word: connected, not locked in yet.
-    Hello,
-    /// Locked in, about to read the queue.
-    Ready,
-    /// A request.
-    Order(Order),
 }

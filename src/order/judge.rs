@@ -4,10 +4,11 @@
 use super::action::Action;
 use super::name::{ModuleName, Refusal};
 use kerneld_protocol::request::{Command, Request};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// The message types of get_persist and set_persist, which no known source gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersistNumbers {
     /// `mtype` of get_persist.
     pub get: i64,

@@ -3,5 +3,7 @@
 
 pub(crate) mod action;
 pub(crate) mod judge;
+pub(crate) mod message;
 pub(crate) mod name;
+pub(crate) mod ring;
 pub(crate) mod task;

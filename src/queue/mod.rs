@@ -3,5 +3,6 @@
 
 pub(crate) mod answers;
 pub(crate) mod foreign;
+pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod ownership;

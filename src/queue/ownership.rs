@@ -14,16 +14,28 @@ use std::time::Duration;
 /// Bytes that may wait in the queue, if the system permits it: enough for the answers to thousands of requests.
 const CAPACITY: u64 = 1 << 20;
 
-/// Makes the queue of `key`, or takes over the one that a killed daemon left.
+/// Makes the queue of `key`, or takes over the one that a killed daemon left: at once if it is known that
+/// nobody serves it (`alone`), else after having asked.
 ///
 /// # Errors
 /// A sentence: the key is served already, or the system refuses.
-pub(crate) fn open(key: i32) -> Result<Queue, String> {
+pub(crate) fn open(key: i32, alone: bool) -> Result<Queue, String> {
     match Queue::create(key, 0o600) {
         Ok(queue) => Ok(queue),
+        Err(Errno::EEXIST) if alone => Queue::open(key)
+            .inspect(|_| info!("taking over the queue of key {key:#x} from a daemon that is gone"))
+            .map_err(|errno| format!("cannot open the message queue of key {key:#x}: {}", errno.desc())),
         Err(Errno::EEXIST) => adopt(key),
         Err(errno) => Err(format!("cannot make the message queue of key {key:#x}: {}", errno.desc())),
     }
+}
+
+/// Tells that a key is served by another daemon, and what that one says of itself.
+pub(crate) fn served(key: i32) -> String {
+    let adopted = Queue::open(key).map_err(|errno| errno.desc().to_owned()).and_then(|_| adopt(key));
+    adopted
+        .err()
+        .unwrap_or_else(|| format!("key {key:#x} is served already, by a daemon that does not answer"))
 }
 
 fn adopt(key: i32) -> Result<Queue, String> {

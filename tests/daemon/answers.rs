@@ -74,6 +74,7 @@ fn flush_spares_requests_and_answers_that_somebody_waits_for() {
     let queue = daemon.queue();
     let reply = kerneld_protocol::request::ReplyTo { id: 6000, layout: Layout::Lp64New, pid: 1 };
     queue.send(2, &reply.answer(6000, b"ppp")).unwrap();
+    crate::support::wait_for("the helper", || daemon.records().len() == 1);
     crate::support::wait_for("the answer to lie there", || queue.stat().unwrap().messages == 1);
     queue.send(700, b"foreign").unwrap();
     assert!(daemon.kdstat("flush").starts_with("flushed 1 entries\nVersion "));

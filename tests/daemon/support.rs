@@ -31,7 +31,7 @@ pub fn program(name: &str) -> Command {
     Command::new(path)
 }
 
-fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
+pub fn launch(dir: &TempDir, key: i32, args: &[&str]) -> Child {
     let log = dir.path().join("log");
     let file = fs::File::options().append(true).create(true).open(&log).unwrap();
     // Never the machine's own configuration.
@@ -125,7 +125,12 @@ impl Daemon {
 
     /// The intake's pid: the daemon's only child that is not a recorder.
     pub fn intake(&self) -> i32 {
-        children(self.process.id()).into_iter().find(|pid| comm(*pid) == "kerneld-intake").expect("an intake")
+        self.find_intake().expect("an intake")
+    }
+
+    /// The same, while there is one.
+    pub fn find_intake(&self) -> Option<i32> {
+        children(self.process.id()).into_iter().find(|pid| comm(*pid) == "kerneld-intake")
     }
 
     pub fn end(&mut self) -> ExitStatus {

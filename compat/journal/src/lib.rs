@@ -9,24 +9,14 @@
 //! place of the one before, and a new `journal` begins with the state that must not be lost: which
 //! daemon runs, and which requests are still open. `docs/journal.md` describes the format.
 
+mod files;
 pub mod follow;
 pub mod reader;
 pub mod record;
 pub mod writer;
 
+pub use files::{current, previous};
 pub use follow::Follow;
 pub use reader::{Problem, Reader};
 pub use record::{Accepted, Answered, Began, Ended, Event, Record, Started, Text};
 pub use writer::{DEFAULT_LIMIT, Journal, Recovered};
-
-use std::path::{Path, PathBuf};
-
-/// The file that is written, below `dir`.
-pub fn current(dir: &Path) -> PathBuf {
-    dir.join("journal")
-}
-
-/// The file that was written before that one.
-pub fn previous(dir: &Path) -> PathBuf {
-    dir.join("journal.1")
-}

@@ -69,6 +69,11 @@ impl Journal {
         Ok((Journal(Mutex::new(writer)), recovered))
     }
 
+    /// The number that the next request will have.
+    pub fn next_request(&self) -> u64 {
+        self.lock().next
+    }
+
     /// A request was taken in; its number.
     pub fn accepted(&self, command: Command, text: &[u8], reply: ReplyTo, sender: Option<Sender>) -> u64 {
         let mut writer = self.lock();

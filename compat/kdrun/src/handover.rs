@@ -1,22 +1,21 @@
 //! Starting the supervisor, and handing it the listener. Forks, and touches what a detached process
 //! must not keep of the one it came from: descriptors, directory, session.
+#![forbid(unsafe_code)]
 
 use std::fs::OpenOptions;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
-    socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
+use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
-use super::seccomp::Listener;
-use super::{Failure, Options, supervisor};
+use crate::options::{Failure, Options};
+use crate::seccomp::Listener;
+use crate::{supervisor, sys};
 
 /// A supervisor that waits for its listener, and ends without one when this is dropped.
 pub(super) struct Supervisor(OwnedFd);
@@ -46,32 +45,12 @@ pub(super) fn start_supervisor(options: &Options) -> Result<Supervisor, Failure>
 
 fn detached(options: &Options) -> Result<Supervisor, Errno> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-    let (ours, theirs) = (above_stdio(ours)?, above_stdio(theirs)?);
-    // SAFETY: this process has one thread, so the child may do whatever the parent might.
-    match unsafe { fork() }? {
-        ForkResult::Parent { child } => {
-            // ECHILD: whoever started us ignores SIGCHLD, and the kernel has reaped it.
-            let _ = waitpid(child, None);
-            Ok(Supervisor(ours))
-        }
-        ForkResult::Child => {
-            drop(ours);
-            // SAFETY: as above.
-            if let Ok(ForkResult::Child) = unsafe { fork() } {
-                supervise(theirs, options);
-            }
-            // SAFETY: _exit does not return and runs nothing of the parent's exit handlers.
-            unsafe { libc::_exit(0) }
-        }
-    }
-}
-
-/// A program may be started with its standard descriptors closed: ours must not sit in their place,
-/// where the supervisor will put /dev/null.
-fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    let copy = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
-    // SAFETY: F_DUPFD_CLOEXEC made this descriptor for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    // A program may be started with its standard descriptors closed: ours must not sit in their place, where the
+    // supervisor will put /dev/null.
+    let (ours, theirs) = (sys::above_stdio(ours)?, sys::above_stdio(theirs)?);
+    // The child's copy of `ours` is closed with all the rest, in `detach`.
+    sys::detached(|| supervise(theirs, options))?;
+    Ok(Supervisor(ours))
 }
 
 fn supervise(socket: OwnedFd, options: &Options) {
@@ -91,8 +70,7 @@ fn detach(socket: &OwnedFd, keep_stderr: bool) -> Result<(), Errno> {
     setsid()?;
     chdir("/")?;
     for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE] {
-        // SAFETY: ignoring a signal runs no handler.
-        unsafe { signal(ignored, SigHandler::SigIgn) }?;
+        sys::ignore(ignored)?;
     }
     let null = OpenOptions::new().read(true).write(true).open("/dev/null");
     let null = null.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
@@ -106,14 +84,12 @@ fn detach(socket: &OwnedFd, keep_stderr: bool) -> Result<(), Errno> {
 }
 
 fn close_above_stdio_except(kept: &OwnedFd) -> Result<(), Errno> {
-    let kept = kept.as_raw_fd() as u32;
-    for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
-        if first <= last {
-            // SAFETY: of the descriptors that Rust code owns in this process, only `kept` is open.
-            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
-        }
+    let kept = kept.as_raw_fd();
+    // Of the descriptors that Rust code owns in this process, only `kept` is used again.
+    if kept > 3 {
+        sys::close_range(3, kept.cast_unsigned() - 1)?;
     }
-    Ok(())
+    sys::close_range(kept + 1, u32::MAX)
 }
 
 /// The listener; none when our starter failed before it had one.
@@ -127,12 +103,5 @@ fn receive_listener(socket: &OwnedFd) -> Result<Option<Listener>, Errno> {
         Some(&mut control),
         MsgFlags::MSG_CMSG_CLOEXEC,
     )?;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(fds) = control {
-            // SAFETY: the kernel just made these descriptors for us alone.
-            let fd = fds.first().map(|&fd| unsafe { OwnedFd::from_raw_fd(fd) });
-            return Ok(fd.map(Listener::from));
-        }
-    }
-    Ok(None)
+    Ok(message.cmsgs()?.find_map(sys::brought).map(Listener::from))
 }

@@ -11,9 +11,8 @@
 //! them on; and the supervisor goes on for children that outlive the program, and ends when the
 //! kernel says that no process is left under the filter.
 
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
 
 use kerneld_protocol::waiting::LAYOUT_VARIABLE;
 use kerneld_protocol::wire::Layout;
@@ -23,44 +22,13 @@ use nix::unistd::{execvp, execvpe};
 mod admission;
 mod filter;
 mod handover;
+mod options;
 mod seccomp;
 mod supervisor;
+pub mod sys;
 
 pub use admission::Channel;
-
-/// What to run, and where the daemon's queue is.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where the daemon's queue is looked for, anew at each call of the program.
-    pub channel: Channel,
-    /// How long a call waits for the daemon's queue to exist before it fails with ENODEV.
-    pub wait: Duration,
-    /// In which layout the program sends, for the daemon to know where a request's bytes leave it open.
-    pub layout: Option<Layout>,
-    /// Whether the supervisor says on standard error what it answers.
-    pub verbose: bool,
-    /// The program, looked for in `PATH` when its name holds no slash.
-    pub program: OsString,
-    /// The program's arguments, without its name.
-    pub arguments: Vec<OsString>,
-}
-
-/// Why the program could not be started.
-#[derive(Debug)]
-pub struct Failure {
-    /// The exit status, as `env` and `nohup` have them: 127 when the program was not found, 126
-    /// when it could not be executed, 125 when `kdrun` itself failed.
-    pub status: u8,
-    /// A sentence for the person who typed the command.
-    pub message: String,
-}
-
-impl Failure {
-    /// A failure of `kdrun` itself.
-    fn ours(message: impl Into<String>) -> Self {
-        Self { status: 125, message: message.into() }
-    }
-}
+pub use options::{Failure, Options};
 
 /// Puts this process and all that it will start under the supervisor, then becomes the program.
 /// Returns only when that failed.

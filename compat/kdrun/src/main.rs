@@ -1,12 +1,8 @@
 //! `kdrun`: runs an old program so that its `msgget` for kerneld's channel finds the daemon's queue.
-//!
-//! There is no Rust `main`: the runtime that calls one first ignores SIGPIPE and opens closed
-//! standard descriptors, and the program, which is executed in this process, would inherit both.
-#![no_main]
+#![no_main] // kdrun::c_main says why
 
-use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::ffi::{OsString, c_int};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use clap::Parser;
@@ -61,13 +57,9 @@ impl From<Arguments> for Options {
     }
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    let words = (0..argc as usize).map(|i| {
-        // SAFETY: the C runtime passes `argc` pointers to NUL-terminated strings that outlive main.
-        let word = unsafe { CStr::from_ptr(*argv.add(i)) };
-        OsStr::from_bytes(word.to_bytes()).to_owned()
-    });
+kdrun::c_main!(start);
+
+fn start(words: Vec<OsString>) -> c_int {
     let failure = match Arguments::try_parse_from(words) {
         Ok(arguments) => run(&arguments.into()),
         Err(usage) => return explain(&usage),

@@ -1,19 +1,22 @@
 //! The rim to the kernel's seccomp user notification (seccomp(2), seccomp_unotify(2)).
 //! Touches the calling process's filters and the notification descriptor, nothing else.
+#![forbid(unsafe_code)]
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use libc::{
-    SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-    c_ulong, seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp, sock_filter, sock_fprog,
+    SECCOMP_FILTER_FLAG_SPEC_ALLOW, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, c_ulong, seccomp_notif_addfd,
+    seccomp_notif_resp, sock_filter,
 };
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::sys;
+
 /// What all kernels with a listener know. The filter is no sandbox, so the program needs none of
 /// the speculation brakes that kernels before 5.16 tie to a filter: "full speed" includes those.
-const FLAGS: c_ulong = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+const FLAGS: c_ulong = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 /// Linux 5.19: once the supervisor has a call, only a deadly signal ends the wait. The old
 /// `msgget` never returned EINTR, and programs of its time do not expect it.
 const FLAGS_5_19: c_ulong = FLAGS | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -38,34 +41,17 @@ pub(super) fn install(filter: &[sock_filter]) -> Result<OwnedFd, Errno> {
 }
 
 fn newest_flags(filter: &[sock_filter]) -> Result<OwnedFd, Errno> {
-    match set_filter(filter, FLAGS_5_19) {
-        Err(Errno::EINVAL) => set_filter(filter, FLAGS),
+    match sys::set_filter(filter, FLAGS_5_19) {
+        Err(Errno::EINVAL) => sys::set_filter(filter, FLAGS),
         other => other,
     }
-}
-
-fn set_filter(filter: &[sock_filter], flags: c_ulong) -> Result<OwnedFd, Errno> {
-    let program = sock_fprog {
-        len: filter.len().try_into().map_err(|_| Errno::EINVAL)?,
-        filter: filter.as_ptr().cast_mut(),
-    };
-    // SAFETY: the kernel reads `program` and the `len` instructions behind it, both alive here, and
-    // writes to neither.
-    let fd = Errno::result(unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
-    })?;
-    // SAFETY: with NEW_LISTENER a success is a fresh descriptor, which nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// A listener is told of its last process's end (POLLHUP) since Linux 5.9, which is also the
 /// release of this ioctl: it knows that -1 is no descriptor, where older kernels do not know it.
 fn tells_of_the_last_exit(listener: &OwnedFd) -> Result<(), Errno> {
     let nothing = seccomp_notif_addfd { id: 0, flags: 0, srcfd: u32::MAX, newfd: 0, newfd_flags: 0 };
-    // SAFETY: the kernel only reads `nothing`, whose size is part of the request number.
-    let done =
-        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const nothing) };
-    match Errno::result(done) {
+    match sys::notif_addfd(listener, &nothing) {
         Err(Errno::EBADF | Errno::ENOENT) => Ok(()),
         _ => Err(Errno::EINVAL),
     }
@@ -75,10 +61,7 @@ fn tells_of_the_last_exit(listener: &OwnedFd) -> Result<(), Errno> {
 /// kernel's own answer would be "no such entry", the supervisor's is a queue, EPERM or ENODEV.
 pub(super) fn already_answered() -> bool {
     const NOBODYS_KEY: libc::key_t = 0x6e6f_6e65;
-    // SAFETY: msgget takes two integers and touches no memory.
-    let answer =
-        Errno::result(unsafe { libc::msgget(NOBODYS_KEY, kerneld_protocol::queue::IPC_KERNELD_OLD) });
-    answer != Err(Errno::ENOENT)
+    sys::msgget(NOBODYS_KEY, kerneld_protocol::queue::IPC_KERNELD_OLD) != Err(Errno::ENOENT)
 }
 
 /// What a listener has to tell.
@@ -143,12 +126,8 @@ impl Listener {
     /// # Errors
     /// What ioctl(2) says, but not ENOENT and EINTR.
     pub(super) fn receive(&self) -> Result<Option<Call>, Errno> {
-        // SAFETY: all fields are integers, and the kernel demands them to be zero.
-        let mut call: seccomp_notif = unsafe { std::mem::zeroed() };
-        // SAFETY: the kernel writes one `seccomp_notif`; its size is part of the request number.
-        let done = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) };
-        match Errno::result(done) {
-            Ok(_) => Ok(Some(Call { id: call.id, thread: call.pid })),
+        match sys::notif_recv(self) {
+            Ok(call) => Ok(Some(Call { id: call.id, thread: call.pid })),
             Err(Errno::ENOENT | Errno::EINTR) => Ok(None),
             Err(errno) => Err(errno),
         }
@@ -156,11 +135,7 @@ impl Listener {
 
     /// Whether the call's thread still sleeps in it, and was not killed.
     pub(super) fn still_waits(&self, call: &Call) -> bool {
-        // SAFETY: the kernel only reads the id.
-        let valid = unsafe {
-            libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const call.id)
-        };
-        Errno::result(valid) != Err(Errno::ENOENT)
+        sys::notif_id_valid(self, call.id) != Err(Errno::ENOENT)
     }
 
     /// Ends the call with a queue id or an errno. No error when the caller has gone in the
@@ -175,11 +150,8 @@ impl Listener {
             error: result.err().map_or(0, |errno| -(errno as i32)),
             flags: 0,
         };
-        // SAFETY: the kernel reads one `seccomp_notif_resp`; its size is part of the request number.
-        let done =
-            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) };
-        match Errno::result(done) {
-            Ok(_) | Err(Errno::ENOENT) => Ok(()),
+        match sys::notif_send(self, &answer) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(errno),
         }
     }

@@ -1,4 +1,5 @@
 //! The supervisor: answers the intercepted calls until the last program is gone.
+#![forbid(unsafe_code)]
 
 use std::fmt::Arguments;
 use std::io::Write;
@@ -6,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::Options;
-use super::admission::{Verdict, admit};
-use super::seccomp::{Call, Event, Listener};
+use crate::admission::{Verdict, admit};
+use crate::options::Options;
+use crate::seccomp::{Call, Event, Listener};
 
 /// How often a waiting call looks for the daemon's queue. The kernel does not tell when one is made.
 const RETRY: Duration = Duration::from_millis(50);

@@ -121,8 +121,12 @@ pub fn today_for(request: &str, old: &str, kernel: Option<&Kernel>) -> Today {
 pub fn today(old: &str, kernel: Option<&Kernel>) -> Today {
     let row = ROWS.get(&underscored(old));
     match (kernel, row) {
-        (Some(kernel), Some(row)) => in_kernel(row, kernel).unwrap_or_else(|| by_table(row, Some(kernel))),
-        (Some(kernel), None) => find(old, kernel, String::new()).unwrap_or(Today::Unknown),
+        (Some(kernel), Some(row)) => in_kernel(row, kernel)
+            .or_else(|| by_alias(old, kernel).filter(|_| row.in_reference != "other"))
+            .unwrap_or_else(|| by_table(row, Some(kernel))),
+        (Some(kernel), None) => {
+            find(old, kernel, String::new()).or_else(|| by_alias(old, kernel)).unwrap_or(Today::Unknown)
+        }
         (None, Some(row)) => by_table(row, None),
         (None, None) => Today::Unknown,
     }
@@ -142,6 +146,12 @@ fn find(name: &str, kernel: &Kernel, note: String) -> Option<Today> {
     } else {
         kernel.is_builtin(name).then(|| Today::Builtin { name: name.to_owned() })
     }
+}
+
+/// The module that the kernel itself loads for an old module's name.
+fn by_alias(old: &str, kernel: &Kernel) -> Option<Today> {
+    let module = *kernel.aliases().answer(old).first()?;
+    find(module, kernel, format!("the kernel answers {old} with {module}"))
 }
 
 /// What the table says of a row, for a kernel that has neither name or for no kernel at all.

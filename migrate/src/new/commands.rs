@@ -24,15 +24,33 @@ pub enum Member {
     Missing(String),
 }
 
-/// Answers what a module name stands for.
-pub type Lookup<'a> = dyn Fn(&str) -> Member + 'a;
+/// Answers what the names in a command stand for today.
+pub trait Names {
+    /// What a module's name stands for.
+    fn member(&self, name: &str) -> Member;
+
+    /// A parameter (`KEY=VALUE`) that a module of this old name is loaded with, in its name of today.
+    ///
+    /// # Errors
+    /// Why it is left out.
+    fn parameter(&self, module: &str, word: &str) -> Result<String, String>;
+}
+
+/// A command in today's words.
+#[derive(Debug, Default)]
+pub struct Rewritten {
+    /// The command.
+    pub text: String,
+    /// Why parameters in it are left out.
+    pub remarks: Vec<String>,
+}
 
 /// Puts a command into today's words. `owner` is the module whose `install` this is: it must be loaded with
 /// `--ignore-install` there, or the line would call itself.
 ///
 /// # Errors
 /// Why it cannot work today, or why kmod cannot be given it.
-pub fn rewrite(text: &str, owner: Option<&str>, lookup: &Lookup) -> Result<String, Question> {
+pub fn rewrite(text: &str, owner: Option<&str>, names: &dyn Names) -> Result<Rewritten, Question> {
     let parsed = parse(text).map_err(|why| unfit(format!("a shell cannot parse this command: {why}")))?;
     if text.contains("$CMDLINE_OPTS") {
         return Err(unfit("kmod would put options in place of $CMDLINE_OPTS in this command"));
@@ -41,14 +59,15 @@ pub fn rewrite(text: &str, owner: Option<&str>, lookup: &Lookup) -> Result<Strin
         return Err(unfit("the command holds a control character"));
     }
     let mut edits = Vec::new();
+    let mut remarks = Vec::new();
     for simple in &parsed.commands {
-        edits.extend(edit(text, simple, owner, lookup)?);
+        edits.extend(edit(text, simple, owner, names, &mut remarks)?);
     }
     let mut text = text.to_owned();
     for (range, replacement) in edits.into_iter().rev() {
         text.replace_range(range, &replacement);
     }
-    Ok(text.trim_end().to_owned())
+    Ok(Rewritten { text: text.trim_end().to_owned(), remarks })
 }
 
 fn unfit(why: impl Into<String>) -> Question {
@@ -60,7 +79,13 @@ type Edit = (Range<usize>, String);
 /// The words that may stand before a command's name.
 const PREFIXES: [&str; 10] = ["{", "!", "if", "then", "else", "elif", "while", "until", "do", "exec"];
 
-fn edit(text: &str, simple: &Simple, owner: Option<&str>, lookup: &Lookup) -> Result<Vec<Edit>, Question> {
+fn edit(
+    text: &str,
+    simple: &Simple,
+    owner: Option<&str>,
+    names: &dyn Names,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Edit>, Question> {
     let assigns = |word: &Word| {
         let raw = &text[word.range.clone()];
         raw.split_once('=').is_some_and(|(name, _)| {
@@ -81,9 +106,9 @@ fn edit(text: &str, simple: &Simple, owner: Option<&str>, lookup: &Lookup) -> Re
         )));
     }
     match name.rsplit('/').next() {
-        Some("modprobe") => modprobe(text, command, arguments, owner, lookup),
-        Some("insmod") => insmod(text, command, arguments, lookup),
-        Some("rmmod") => rmmod(command, arguments, lookup),
+        Some("modprobe") => modprobe(text, command, arguments, owner, names, remarks),
+        Some("insmod") => insmod(text, command, arguments, names, remarks),
+        Some("rmmod") => rmmod(command, arguments, names),
         _ => Ok(Vec::new()),
     }
 }
@@ -116,7 +141,8 @@ fn modprobe(
     command: &Word,
     words: &[Word],
     owner: Option<&str>,
-    lookup: &Lookup,
+    names: &dyn Names,
+    remarks: &mut Vec<String>,
 ) -> Result<Vec<Edit>, Question> {
     let program = &text[command.range.clone()];
     let Arguments { flags, rest } = arguments(text, words);
@@ -132,14 +158,45 @@ fn modprobe(
             false => Err(unfit(format!("`{program}` without a module's name does nothing today"))),
         };
     }
-    let names = if removes || has('a') { rest.len() } else { 1 };
+    let all_are_names = removes || has('a');
     for (index, (word, raw)) in rest.iter().enumerate() {
-        match word.value.as_deref().filter(|_| index < names) {
-            Some(value) => line.extend(todays_name(value, raw, owner.filter(|_| !removes), lookup)?),
-            None => line.push((*raw).to_owned()),
+        match word.value.as_deref() {
+            Some(value) if index == 0 || all_are_names => {
+                line.extend(todays_name(value, raw, owner.filter(|_| !removes), names)?);
+            }
+            _ => line.extend(todays_parameter(rest[0].0, word, raw, names, remarks)),
         }
     }
     Ok(vec![(whole(command, words), line.join(" "))])
+}
+
+/// A parameter after a module's name; `None` when it is left out.
+fn todays_parameter(
+    module: &Word,
+    word: &Word,
+    raw: &str,
+    names: &dyn Names,
+    remarks: &mut Vec<String>,
+) -> Option<String> {
+    let (Some(module), Some(value)) =
+        (&module.value, word.value.as_deref().filter(|value| value.contains('=')))
+    else {
+        return Some(raw.to_owned());
+    };
+    match names.parameter(module_name(module), value) {
+        Ok(today) if today == *value => Some(raw.to_owned()),
+        Ok(today) => Some(shell::quote(&today)),
+        Err(why) => {
+            remarks.push(why);
+            None
+        }
+    }
+}
+
+/// The module that insmod is given by name or by file.
+fn module_name(value: &str) -> &str {
+    let file = value.rsplit('/').next().unwrap_or(value);
+    file.strip_suffix(".o").unwrap_or(file)
 }
 
 /// A flag of old modprobe as today's takes it; `None` when it has no meaning today.
@@ -160,16 +217,22 @@ fn todays_name(
     value: &str,
     raw: &str,
     owner: Option<&str>,
-    lookup: &Lookup,
+    names: &dyn Names,
 ) -> Result<Vec<String>, Question> {
-    let name = loadable(value, lookup)?;
+    let name = loadable(value, names)?;
     let own = owner.is_some_and(|owner| same(owner, &name));
     let word = if name == value { raw.to_owned() } else { shell::quote(&name) };
     Ok(own.then(|| "--ignore-install".to_owned()).into_iter().chain([word]).collect())
 }
 
 /// insmod with a module's name is gone: modprobe does it, past the module's own install line as insmod did.
-fn insmod(text: &str, command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, Question> {
+fn insmod(
+    text: &str,
+    command: &Word,
+    words: &[Word],
+    names: &dyn Names,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Edit>, Question> {
     let Arguments { flags, rest } = arguments(text, words);
     let Some(((word, _), parameters)) = rest.split_first() else {
         return Err(unfit("`insmod` without a module's name does nothing"));
@@ -185,15 +248,16 @@ fn insmod(text: &str, command: &Word, words: &[Word], lookup: &Lookup) -> Result
     }
     let value =
         word.value.as_deref().ok_or_else(|| unfit("only a shell knows which module insmod loads here"))?;
-    let file = value.rsplit('/').next().unwrap_or(value);
-    let name = loadable(file.strip_suffix(".o").unwrap_or(file), lookup)?;
+    let name = loadable(module_name(value), names)?;
     line.push("--ignore-install".to_owned());
     line.push(shell::quote(&name));
-    line.extend(parameters.iter().map(|(_, raw)| (*raw).to_owned()));
+    line.extend(
+        parameters.iter().filter_map(|(given, raw)| todays_parameter(word, given, raw, names, remarks)),
+    );
     Ok(vec![(whole(command, words), line.join(" "))])
 }
 
-fn rmmod(command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, Question> {
+fn rmmod(command: &Word, words: &[Word], names: &dyn Names) -> Result<Vec<Edit>, Question> {
     let has = |letter: char| {
         words.iter().filter_map(|word| word.value.as_deref()).any(|value| {
             value
@@ -201,26 +265,35 @@ fn rmmod(command: &Word, words: &[Word], lookup: &Lookup) -> Result<Vec<Edit>, Q
                 .is_some_and(|letters| !letters.starts_with('-') && letters.contains(letter))
         })
     };
-    if has('a') {
+    let modules: Vec<&str> = words
+        .iter()
+        .filter_map(|word| word.value.as_deref())
+        .filter(|value| !value.starts_with('-'))
+        .collect();
+    let is_gone = |name: &&str| matches!(names.member(name), Member::Missing(_));
+    if !modules.is_empty() && modules.iter().all(is_gone) {
+        // nothing of that name can be loaded, so there is nothing to remove
+        Ok(vec![(whole(command, words), ":".to_owned())])
+    } else if has('a') {
         Ok(vec![(whole(command, words), AUTOCLEAN.to_owned())])
     } else if has('r') {
         Err(unfit("`rmmod -r` is gone: write `modprobe -r NAME`"))
     } else {
-        Ok(words.iter().filter_map(|word| renamed(word, lookup)).collect())
+        Ok(words.iter().filter_map(|word| renamed(word, names)).collect())
     }
 }
 
 /// A module that rmmod removes, in its name of today.
-fn renamed(word: &Word, lookup: &Lookup) -> Option<Edit> {
+fn renamed(word: &Word, names: &dyn Names) -> Option<Edit> {
     let name = word.value.as_deref().filter(|value| !value.starts_with('-'))?;
-    match lookup(name) {
+    match names.member(name) {
         Member::Name(today) if !same(&today, name) => Some((word.range.clone(), shell::quote(&today))),
         _ => None,
     }
 }
 
-fn loadable(name: &str, lookup: &Lookup) -> Result<String, Question> {
-    match lookup(name) {
+fn loadable(name: &str, names: &dyn Names) -> Result<String, Question> {
+    match names.member(name) {
         Member::Name(today) => Ok(today),
         Member::Off => Ok(name.to_owned()),
         Member::Missing(why) => Err(unfit(format!("the command loads {name}: {why}"))),
@@ -231,47 +304,27 @@ fn same(a: &str, b: &str) -> bool {
     underscored(a) == underscored(b)
 }
 
-/// A command as a part of a longer line: grouped when it is more than one simple command, in a subshell when
-/// it would change the shell that the rest of the line runs in, and given to a shell of its own, as `system()` did,
-/// when its syntax could break the line.
-pub fn part(text: &str) -> String {
-    let parsed = match parse(text) {
-        Ok(parsed) if parsed.plain => parsed,
-        _ => return format!("/bin/sh -c {}", shell::quote(text)),
-    };
-    let first = |simple: &Simple| simple.first().and_then(|word| word.value.clone()).unwrap_or_default();
-    let changes_shell = parsed.commands.iter().any(|simple| {
-        let word = first(simple);
-        word.contains('=')
-            || matches!(
-                word.as_str(),
-                "" | "exit" | "exec" | "cd" | "set" | "trap" | "return" | "export" | "umask" | "ulimit" | "."
-            )
-    });
-    if changes_shell || parsed.terminated {
-        format!("( {text} )")
-    } else if parsed.compound {
-        format!("{{ {text}; }}")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Joins the parts of an install or remove line: each must succeed before the next is tried.
-pub fn chain(parts: impl IntoIterator<Item = String>) -> String {
-    parts.into_iter().collect::<Vec<_>>().join(" && ")
-}
-
-/// The text as modprobe.d holds it: kmod takes one level of backslashes away.
-pub fn written(text: &str) -> String {
-    text.replace('\\', r"\\")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lookup(name: &str) -> Member {
+    struct Few;
+
+    impl Names for Few {
+        fn member(&self, name: &str) -> Member {
+            member(name)
+        }
+
+        fn parameter(&self, module: &str, word: &str) -> Result<String, String> {
+            match (module, word.split_once('=')) {
+                ("bttv", Some(("tuner_type", value))) => Ok(format!("tuner={value}")),
+                ("bttv", Some(("old", _))) => Err("old= is gone".to_owned()),
+                _ => Ok(word.to_owned()),
+            }
+        }
+    }
+
+    fn member(name: &str) -> Member {
         match name {
             "gone" => Member::Missing("no kernel of today has it".to_owned()),
             "serial" => Member::Name("8250".to_owned()),
@@ -280,7 +333,7 @@ mod tests {
     }
 
     fn today(text: &str) -> Result<String, Question> {
-        rewrite(text, Some("bttv"), &lookup)
+        rewrite(text, Some("bttv"), &Few).map(|rewritten| rewritten.text)
     }
 
     #[test]
@@ -294,6 +347,11 @@ mod tests {
             ),
             ("insmod /lib/modules/misc/tun.o", "/sbin/modprobe --ignore-install tun"),
             ("modprobe bttv", "modprobe --ignore-install bttv"),
+            (
+                "insmod bttv.o tuner_type=5 old=1 card=3",
+                "/sbin/modprobe --ignore-install bttv tuner=5 card=3",
+            ),
+            ("modprobe bttv \"tuner_type=a b\" x", "modprobe --ignore-install bttv 'tuner=a b' x"),
             ("/sbin/rmmod -as && echo ok", "/usr/sbin/kerneld autoclean --once && echo ok"),
             ("modprobe -r", "/usr/sbin/kerneld autoclean --once"),
             ("/sbin/rmmod lp", "/sbin/rmmod lp"),
@@ -318,13 +376,5 @@ mod tests {
         ] {
             assert!(today(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn parts_stand_for_themselves() {
-        assert_eq!(part("/bin/true -x >/dev/null 2>&1"), "/bin/true -x >/dev/null 2>&1");
-        assert_eq!(part("a || :"), "{ a || :; }");
-        assert_eq!(part("a &"), "( a & )");
-        assert_eq!(part("cd /x; a"), "( cd /x; a )");
     }
 }

@@ -56,7 +56,10 @@ impl OutputFile {
         let file: Arc<str> = self.path.as_str().into();
         for (index, line) in self.lines.iter().enumerate() {
             for from in &line.from {
-                account.link(*from, OutputPlace { file: file.clone(), line: index + 1 });
+                account.link(
+                    *from,
+                    OutputPlace { file: file.clone(), line: index + 1, live: !line.text.starts_with("# ") },
+                );
             }
         }
     }

@@ -49,21 +49,36 @@ fn compare(plan: &Plan, kernel: &Kernel, judge: &Judge, name: &str) -> Result<Ve
         End::Loop => "(a loop)".to_owned(),
     };
     let expected = expected(plan, kernel, name);
-    let forms = match (&expected, resolved.chain.is_empty()) {
-        // a module by its own name
-        (Expected::Module(Load { today, .. }), true) if kernel.has_module(name) => vec![today.clone()],
-        (Expected::Module(Load { today, .. }), true) => vec![today.clone(), name.to_owned()],
+    let forms = match &expected {
+        Expected::Module(Load { today, .. }) if resolved.chain.is_empty() => own_forms(plan, name, today),
         _ => plan.meaning.forms(name),
     };
-    forms
-        .into_iter()
-        .map(|form| {
-            // a pattern of ours is asked for as a kernel would, with a number
-            let request = form.strip_suffix("-*").map_or(form.clone(), |stem| format!("{stem}-0"));
-            let (verdict, now, why) = judge.judge(&expected, &request)?;
-            Ok(Row { name: name.to_owned(), then: expected.then(&old), request, now, verdict, why })
-        })
-        .collect()
+    let row = |form: String| {
+        let request = as_asked(plan, judge, name, form)?;
+        let (verdict, now, why) = judge.judge(&expected, &request)?;
+        Ok(Row { name: name.to_owned(), then: expected.then(&old), request, now, verdict, why })
+    };
+    forms.into_iter().map(row).collect()
+}
+
+/// A form as a kernel asks for it: a pattern with a number that has no name of its own, and without a number where
+/// nothing answers that.
+fn as_asked(plan: &Plan, judge: &Judge, name: &str, form: String) -> Result<String> {
+    let Some(stem) = form.strip_suffix("-*") else { return Ok(form) };
+    let is_free = |request: &String| {
+        !plan.meaning.names.contains(request)
+            && plan.kernel.iter().all(|kernel| kernel.aliases().of_pattern(request).is_empty())
+    };
+    let numbered = (0..).map(|minor| format!("{stem}-{minor}")).find(is_free).unwrap_or_default();
+    Ok(if judge.answers(&numbered)? { numbered } else { name.to_owned() })
+}
+
+/// The names by which a module itself is asked for: its own of today, and its old one where the new files have it.
+fn own_forms(plan: &Plan, name: &str, today: &str) -> Vec<String> {
+    let alias = format!("alias {name} ");
+    let mut lines = plan.files.iter().flat_map(|file| &file.lines);
+    let has_alias = lines.any(|line| line.text.starts_with(&alias));
+    [today].into_iter().chain(has_alias.then_some(name)).map(str::to_owned).collect()
 }
 
 /// Names in modules-load.d must be loadable.

@@ -3,7 +3,7 @@
 use crate::account::Fate;
 use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
-use crate::new::modprobe_d::words;
+use crate::new::modprobe_d::words::{self, Owner};
 use crate::old::modules_conf::{CommandKind, End, Given, ListKind};
 use crate::plan::Plan;
 
@@ -75,7 +75,7 @@ fn module_load(plan: &Plan, kernel: &Kernel, name: &str, chain: &[String], modul
     match modules::today_for(name, module, Some(kernel)) {
         Today::Module { name: today, .. } => {
             let names: Vec<String> = chain.iter().cloned().chain([module.to_owned()]).collect();
-            Expected::Module(Load { today, ..load(plan, kernel, chain, &names) })
+            Expected::Module(load(plan, kernel, today, chain, &names))
         }
         Today::Builtin { name: today } => Expected::Module(Load { today, ..Load::default() }),
         Today::Gone { why } | Today::Absent { why, .. } => Expected::Gone(why),
@@ -84,15 +84,15 @@ fn module_load(plan: &Plan, kernel: &Kernel, name: &str, chain: &[String], modul
 }
 
 /// What goes with the load of the last of these names.
-fn load(plan: &Plan, kernel: &Kernel, chain: &[String], names: &[String]) -> Load {
+fn load(plan: &Plan, kernel: &Kernel, today: String, chain: &[String], names: &[String]) -> Load {
     let (meaning, module) = (&plan.meaning, &names[names.len() - 1]);
     let mut given = meaning.module_options(module);
     given.extend(meaning.alias_options(chain));
     given.retain(|word| plan.account.line(word.line).fate != Some(Fate::NeedsAttention));
     let is_replaced = |name: &String| meaning.command_of(name, CommandKind::Install).is_some();
     Load {
-        today: String::new(),
-        options: words::today(module, given).own,
+        options: words::today(Owner { old: module, today: &today, kernel: Some(kernel) }, given).own,
+        today,
         commands: load_commands(plan, names),
         replaced: names.iter().any(is_replaced),
         beside: beside(plan, kernel, names),

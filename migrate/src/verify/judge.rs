@@ -37,6 +37,11 @@ impl<'a> Judge<'a> {
         Ok(Judge { modprobe, complaints: answer.complaints, configured })
     }
 
+    /// Whether modprobe knows a name at all.
+    pub fn answers(&self, request: &str) -> Result<bool> {
+        self.modprobe.ask(&["-q", "-R", "--", request]).map(|answer| answer.success)
+    }
+
     /// Judges one request.
     pub fn judge(&self, expected: &Expected, request: &str) -> Result<Judgement> {
         let steps = self.modprobe.steps(request)?;
@@ -92,6 +97,9 @@ impl<'a> Judge<'a> {
             return Some(format!("{other} is not loaded with it"));
         }
         let wanted = values(load.options.iter().map(|word| word.text.clone()));
+        if let Some(why) = self.unknown_parameter(&today, &wanted) {
+            return Some(why);
+        }
         match inserted(steps, &today) {
             Some(given) => {
                 let given = values(split_options(given));
@@ -101,6 +109,13 @@ impl<'a> Judge<'a> {
             None if !mentions(&commands, &today) => Some(format!("{today} is not loaded by it")),
             None => self.lacks(&today, &commands, &wanted),
         }
+    }
+
+    /// A parameter that the module of today does not have.
+    fn unknown_parameter(&self, module: &str, wanted: &BTreeMap<String, String>) -> Option<String> {
+        let parameters = self.modprobe.kernel.parameters(module)?;
+        let unknown = wanted.keys().find(|key| !parameters.has(key))?;
+        Some(format!("{module} has no parameter {unknown}: the kernel ignores it"))
     }
 
     /// A parameter that a load by a command does not get.

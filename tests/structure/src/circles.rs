@@ -117,11 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn tests_do_not_count() {
+    fn tests_and_visibilities_do_not_count() {
         let found = circles_in(&[
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "use crate::b::B;"),
-            ("b.rs", "pub struct B; #[cfg(test)] mod tests { use crate::a::A; }"),
+            ("b.rs", "pub struct B; pub(in crate::a) fn f() {} #[cfg(test)] mod tests { use crate::a::A; }"),
         ]);
         assert_eq!(found, Vec::<String>::new());
     }

@@ -160,6 +160,7 @@ fn paths(tokens: TokenStream, found: &mut Vec<Name>) {
             TokenTree::Ident(word) if word == "use" && !is_punct(tokens.get(at + 1), '<') => {
                 at += tokens[at..].iter().take_while(|token| !is_punct(Some(token), ';')).count();
             }
+            TokenTree::Ident(word) if word == "pub" => at += usize::from(is_visibility(tokens.get(at + 1))),
             TokenTree::Ident(_) => at = path(&tokens, at, found),
             _ => (),
         }
@@ -179,6 +180,11 @@ fn path(tokens: &[TokenTree], mut at: usize, found: &mut Vec<Name>) -> usize {
         found.push(name);
     }
     at
+}
+
+/// What follows `pub` in `pub(in super::super)`: no import.
+fn is_visibility(token: Option<&TokenTree>) -> bool {
+    matches!(token, Some(TokenTree::Group(group)) if group.stream().to_string().starts_with("in "))
 }
 
 fn is_punct(token: Option<&TokenTree>, wanted: char) -> bool {

@@ -13,6 +13,7 @@ pub use sys::{Buffer, CAPACITY};
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 /// The key of the daemon's queue unless another is given: `kern` in ASCII.
@@ -212,6 +213,18 @@ impl Queue {
     /// `EINTR` when a signal came; `EIDRM` or `EINVAL` when the queue is gone; `EACCES`.
     pub fn receive(&self, select: Select, buffer: &mut Buffer) -> Result<(), Errno> {
         sys::receive(self.id, select.msgtyp()?, buffer, 0)
+    }
+
+    /// Receives a message into memory that other processes may see: a `struct msgbuf` with room for
+    /// [`CAPACITY`] bytes. Waits for one if `wait` says so. Returns the length of its text.
+    ///
+    /// # Errors
+    /// As [`Queue::receive`]; `ENOMSG` when there is none and none is waited for.
+    ///
+    /// # Panics
+    /// When `memory` is not just as large as that, or not aligned for a `long`.
+    pub fn receive_into(&self, select: Select, memory: &[AtomicU32], wait: bool) -> Result<usize, Errno> {
+        sys::receive_into(self.id, select.msgtyp()?, memory, if wait { 0 } else { libc::IPC_NOWAIT })
     }
 
     /// Receives a message if one waits; says whether one did.

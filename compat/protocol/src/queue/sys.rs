@@ -6,7 +6,8 @@
 
 use libc::msqid_ds;
 use nix::errno::Errno;
-use std::mem::size_of;
+use std::mem::{size_of, size_of_val};
+use std::sync::atomic::AtomicU32;
 
 /// The most bytes of `mtext` that are sent or received; longer ones are received cut to this.
 /// (Linux's default `kernel.msgmax`.)
@@ -129,6 +130,27 @@ pub(super) fn receive(id: i32, msgtyp: libc::c_long, buffer: &mut Buffer, flags:
     Ok(())
 }
 
+/// Receives a message that `msgtyp` selects into memory that other processes may see, cut to [`CAPACITY`];
+/// the length of its text.
+///
+/// # Panics
+/// When `memory` is not just as large as a `long` and [`CAPACITY`] bytes, or not aligned for a `long`.
+pub(super) fn receive_into(
+    id: i32,
+    msgtyp: libc::c_long,
+    memory: &[AtomicU32],
+    flags: i32,
+) -> Result<usize, Errno> {
+    let start = memory.as_ptr();
+    assert_eq!(size_of_val(memory), size_of::<libc::c_long>() + CAPACITY, "room for one message");
+    assert!(start.cast::<libc::c_long>().is_aligned(), "aligned for its type");
+    let flags = flags | libc::MSG_NOERROR;
+    // SAFETY: the memory holds a msgbuf with CAPACITY bytes of text, lives through the call, and may change at
+    // any time, since it consists of atomics.
+    let received = unsafe { libc::msgrcv(id, start.cast_mut().cast(), CAPACITY, msgtyp, flags) };
+    Errno::result(received).map(isize::unsigned_abs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +167,19 @@ mod tests {
         Rim { create, get, set, delete },
         Rim { create: own::create, get: own::get, set: own::set, delete: own::delete },
     ];
+
+    #[test]
+    fn a_message_is_received_into_memory_that_is_shared() {
+        let id = create(libc::IPC_PRIVATE, 0o600).unwrap();
+        let long = size_of::<libc::c_long>() / 4;
+        let words: Vec<AtomicU32> = (0..8 + CAPACITY as u32 / 4).map(AtomicU32::new).collect();
+        let memory = &words[4..4 + long + CAPACITY / 4];
+        assert_eq!(receive_into(id, 0, memory, libc::IPC_NOWAIT), Err(Errno::ENOMSG));
+        send(id, &Buffer::with(9, b"text").unwrap()).unwrap();
+        assert_eq!(receive_into(id, 0, memory, 0), Ok(4));
+        delete(id).unwrap();
+        assert_eq!(&memory[long].load(std::sync::atomic::Ordering::Relaxed).to_ne_bytes(), b"text");
+    }
 
     #[test]
     fn both_rims_make_change_and_delete_queues_alike() {

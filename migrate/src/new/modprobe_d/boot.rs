@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::lines::Writer;
-use super::words;
 use crate::account::{Kind, LineId};
 use crate::names::modules::{self, Today};
 use crate::new::commands::Member;
@@ -89,19 +88,8 @@ impl Writer<'_> {
             End::Module(old) => old,
             _ => module.name.clone(),
         };
-        let words = words::today(&old, module.options.iter().map(given).collect());
-        for (word, why) in words.gone {
-            self.account.note(word.line, why);
-        }
-        let moved = words.moved.into_iter().map(|(other, word)| (other.to_owned(), word));
-        for (key, word) in words.own.into_iter().map(|word| (today.to_owned(), word)).chain(moved) {
-            match words::written(&word.text) {
-                Ok(written) => {
-                    let text = format!("options {key} {written}");
-                    self.out.alias_options.push(OutputLine { text, from: vec![module.line] });
-                }
-                Err(question) => self.account.ask(module.line, question),
-            }
-        }
+        let words = module.options.iter().map(given).collect();
+        let own = self.todays_words((&old, today), words, true);
+        self.options_words(today, own, true);
     }
 }

@@ -3,13 +3,15 @@
 use kerneld_kmod::underscored;
 
 use super::lines::{OFF, Subject, Writer, reason};
-use super::words;
+use super::words::{self, Owner};
 use crate::account::{Kind, LineId, Question};
 use crate::names::modules::{self, Today};
 use crate::names::{is_plain, requests};
-use crate::new::commands::{self, MODPROBE, Member, chain, part};
+use crate::new::commands::{self, MODPROBE, Member, Names};
+use crate::new::compose::{self, chain, part};
 use crate::new::output::OutputLine;
-use crate::old::modules_conf::{CommandKind, End};
+use crate::old::modules_conf::meaning::Command;
+use crate::old::modules_conf::{CommandKind, End, Given};
 use crate::old::shell;
 
 impl Writer<'_> {
@@ -21,7 +23,7 @@ impl Writer<'_> {
         from.extend(chain.iter().flat_map(|name| self.lines_of(name)));
         from.sort_unstable();
         from.dedup();
-        let body = match self.parameters(module, chain).and_then(|parameters| {
+        let body = match self.parameters((module, today), chain).and_then(|parameters| {
             let load = format!("{MODPROBE} {today}{parameters}");
             self.around(chain, load, None)
         }) {
@@ -35,23 +37,17 @@ impl Writer<'_> {
         };
         let base = self.virtual_name(name);
         self.install(&base, &format!("[ -d /sys/module/{} ] || {{ {body}; }}", underscored(today)), &from);
-        for form in self.meaning.forms(name) {
+        for form in self.forms(name, today, &from) {
             self.alias(&form, &base, &from);
         }
         self.remove_commands(&base, today, chain);
     }
 
     /// The options of aliases as words of a shell command.
-    fn parameters(&mut self, module: &str, chain: &[String]) -> Result<String, (LineId, Question)> {
-        let words = words::today(module, self.meaning.alias_options(chain));
-        for (word, why) in words.gone {
-            self.account.note(word.line, why);
-        }
-        for (module, word) in words.moved {
-            self.options_words(module, vec![word], true);
-        }
+    fn parameters(&mut self, modules: (&str, &str), chain: &[String]) -> Result<String, (LineId, Question)> {
+        let own = self.todays_words(modules, self.meaning.alias_options(chain), true);
         let mut parameters = String::new();
-        for word in words.own {
+        for word in own {
             words::written(&word.text).map_err(|why| (word.line, why))?;
             parameters.push(' ');
             parameters.push_str(&shell::quote(&word.text));
@@ -62,7 +58,7 @@ impl Writer<'_> {
     /// Everything around a load, in modutils' order: what lies below, pre-install, install or the load, and
     /// post-install, what lies above. Above and below do not count for success.
     pub(in crate::new) fn around(
-        &self,
+        &mut self,
         names: &[String],
         load: String,
         owner: Option<&str>,
@@ -77,7 +73,7 @@ impl Writer<'_> {
                 (CommandKind::PostInstall, &mut post),
             ] {
                 if let Some(command) = self.meaning.command_of(name, kind) {
-                    parts.push(part(&self.command(&command.text, owner).map_err(|why| (command.line, why))?));
+                    parts.push(part(&self.command(command, owner).map_err(|why| (command.line, why))?));
                 }
             }
         }
@@ -93,17 +89,21 @@ impl Writer<'_> {
         Ok(format!("{below}{body}"))
     }
 
-    fn command(&self, text: &str, owner: Option<&str>) -> Result<String, Question> {
-        for rest in text.split('$').skip(1) {
+    fn command(&mut self, command: &Command, owner: Option<&str>) -> Result<String, Question> {
+        for rest in command.text.split('$').skip(1) {
             let rest = rest.strip_prefix('{').unwrap_or(rest);
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-            if self.meaning.defined.contains_key(&rest[..end]) {
-                let name = &rest[..end];
+            let name = &rest[..end];
+            if self.meaning.defined.contains_key(name) {
                 let why = format!("the command uses ${name}, which `define` set, and kmod has no variables");
                 return Err(Question::new(Kind::Command, why));
             }
         }
-        commands::rewrite(text, owner, &|name| self.member(name))
+        let rewritten = commands::rewrite(&command.text, owner, &*self)?;
+        for remark in rewritten.remarks {
+            self.account.note(command.line, remark);
+        }
+        Ok(rewritten.text)
     }
 
     /// `remove` for a name: pre-remove, remove or the removal itself, post-remove.
@@ -122,7 +122,11 @@ impl Writer<'_> {
             }
             for name in chain_names {
                 let Some(command) = self.meaning.command_of(name, kind) else { continue };
-                match self.command(&command.text, None) {
+                match self.command(command, None) {
+                    Ok(text) if text == ":" => {
+                        self.account.dropped(command.line, "it removes what cannot be loaded any more");
+                        continue;
+                    }
                     Ok(text) => parts.push((kind, part(&text))),
                     Err(question) => return self.account.ask(command.line, question),
                 }
@@ -131,7 +135,7 @@ impl Writer<'_> {
         }
         if !lines.is_empty() {
             let body = chain(parts.into_iter().map(|(_, text)| text));
-            let text = format!("remove {name} {}", commands::written(&body));
+            let text = format!("remove {name} {}", compose::written(&body));
             self.rewritten(&lines, "");
             self.out.commands.push(OutputLine { text, from: lines });
         }
@@ -190,6 +194,37 @@ impl Writer<'_> {
                 }
                 Today::Unknown => Member::Name(module.clone()),
             },
+        }
+    }
+}
+
+impl Names for Writer<'_> {
+    fn member(&self, name: &str) -> Member {
+        Writer::member(self, name)
+    }
+
+    fn parameter(&self, module: &str, word: &str) -> Result<String, String> {
+        let old = match self.meaning.resolve(module).end {
+            End::Module(old) => old,
+            _ => return Ok(word.to_owned()),
+        };
+        let (Today::Module { name: today, .. } | Today::Builtin { name: today }) =
+            modules::today_for(module, &old, self.kernel)
+        else {
+            return Ok(word.to_owned());
+        };
+        let owner = Owner { old: &old, today: &today, kernel: self.kernel };
+        let words = words::today(owner, vec![Given { text: word.to_owned(), line: 0 }]);
+        let moved = |(module, word): &(&str, Given)| format!("`{}` belongs to {module} today", word.text);
+        match (words.own.into_iter().next(), words.gone.into_iter().next()) {
+            (Some(own), _) => Ok(own.text),
+            (None, Some((_, why))) => Err(why),
+            (None, None) => Err(words
+                .moved
+                .first()
+                .map(moved)
+                .or(words.refused.first().map(|(_, question)| question.why.clone()))
+                .unwrap_or_default()),
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::account::{Account, Kind, LineId, Question};
 use crate::module_index::Kernel;
 use crate::names::is_plain;
 use crate::names::modules::{self, Today};
-use crate::new::commands;
+use crate::new::compose;
 use crate::new::output::{OutputLine, comment};
-use crate::old::modules_conf::{ListKind, Meaning};
+use crate::old::modules_conf::{CommandKind, ListKind, Meaning};
 
 /// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
 pub(super) const OFF: &str = "kerneld_migrated_off";
@@ -129,6 +129,15 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Whether a line holds a command that runs when a name is loaded, or says what is loaded beside it.
+    pub(in crate::new) fn acts(&self, name: &str, line: LineId) -> bool {
+        let on_load = [CommandKind::PreInstall, CommandKind::Install, CommandKind::PostInstall];
+        let mut commands = on_load.iter().filter_map(|kind| self.meaning.command_of(name, *kind));
+        let mut beside = [ListKind::Above, ListKind::Below].into_iter();
+        commands.any(|command| command.line == line)
+            || beside.any(|kind| self.meaning.members(kind, name).iter().any(|member| member.line == line))
+    }
+
     /// Whether options, commands or lists hang on a name, besides its alias.
     pub(in crate::new) fn says_more(&self, name: &str) -> bool {
         self.has_actions(name) || self.meaning.options.contains_key(name)
@@ -149,6 +158,49 @@ impl<'a> Writer<'a> {
         let form = pattern(form);
         self.out.aliases.push(OutputLine { text: format!("alias {form} {target}"), from: from.to_vec() });
         true
+    }
+
+    /// Writes the aliases by which a name leads to a module of today, but none that the kernel has itself.
+    pub(in crate::new) fn aliases(&mut self, name: &str, target: &str, from: &[LineId]) {
+        for form in self.forms(name, target, from) {
+            if self.is_kernels_own(&form, target) {
+                let why = format!("the kernel itself answers {form} with {target}");
+                from.iter().for_each(|line| self.account.note(*line, why.as_str()));
+            } else {
+                self.alias(&form, target, from);
+            }
+        }
+    }
+
+    /// The forms in which a name is asked for, without a pattern that would hide other modules' minors. Kernels ask
+    /// for the number alone where nothing answers it with its minor, so the number alone is enough.
+    pub(in crate::new) fn forms(&mut self, name: &str, target: &str, from: &[LineId]) -> Vec<String> {
+        let mut forms = self.meaning.forms(name);
+        let hidden = |form: &String| form.ends_with("-*") && self.hides(form, name, target);
+        let Some(at) = forms.iter().position(hidden) else { return forms };
+        let pattern = forms.remove(at);
+        let why = format!("other modules have minors of {name}, so {pattern} is left to them");
+        from.iter().for_each(|line| self.account.note(*line, why.as_str()));
+        forms
+    }
+
+    /// Whether a pattern would hide finer names that lead to other modules.
+    fn hides(&self, pattern: &str, name: &str, target: &str) -> bool {
+        let Some(kernel) = self.kernel else { return self.meaning.has_minors(name) };
+        self.meaning.has_minors(name)
+            || kernel.aliases().finer(pattern).iter().any(|module| !kernel.loads_with(module, target))
+    }
+
+    /// Whether the kernel has an alias itself, and for this module alone.
+    fn is_kernels_own(&self, form: &str, target: &str) -> bool {
+        self.kernel.is_some_and(|kernel| {
+            let answer = match form.ends_with('*') {
+                true => kernel.aliases().of_pattern(form).iter().map(String::as_str).collect(),
+                false => kernel.aliases().answer(form),
+            };
+            let is_target = |module: &&str| underscored(module) == underscored(target);
+            answer.iter().any(is_target) && answer.iter().all(|module| kernel.loads_with(target, module))
+        })
     }
 
     pub(in crate::new) fn is_module(&self, name: &str) -> bool {
@@ -172,7 +224,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(in crate::new) fn install(&mut self, name: &str, body: &str, from: &[LineId]) {
-        let text = format!("install {name} {}", commands::written(body));
+        let text = format!("install {name} {}", compose::written(body));
         self.out.commands.push(OutputLine { text, from: from.to_vec() });
     }
 }

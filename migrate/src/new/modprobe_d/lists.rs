@@ -32,7 +32,7 @@ impl Writer<'_> {
         let base = self.virtual_name(name);
         let body = if kind == ListKind::Probe { probe(&names, off) } else { probeall(&names, off) };
         self.install(&base, &body, &from);
-        for form in self.meaning.forms(name) {
+        for form in self.forms(name, &base, &from) {
             self.alias(&form, &base, &from);
         }
         self.rewritten(&from, &requests::today(name).note);

@@ -5,12 +5,13 @@ use kerneld_kmod::underscored;
 use std::collections::BTreeMap;
 
 use super::lines::{OFF, Subject, Writer, reason};
+use super::words::{self, Owner};
 use crate::account::{Kind, LineId, Question};
 use crate::names::modules::{self, Today};
 use crate::names::{is_plain, requests};
 use crate::new::output::OutputLine;
 use crate::old::bytes::for_display;
-use crate::old::modules_conf::{End, ListKind};
+use crate::old::modules_conf::{End, Given, ListKind};
 
 impl Writer<'_> {
     /// Writes everything that the meaning says.
@@ -39,12 +40,6 @@ impl Writer<'_> {
             let name = for_display(name);
             return Err(Question::new(Kind::Value, format!("kmod cannot be given the name {name}")));
         }
-        if self.meaning.has_minors(name) && !requests::today(name).today.is_empty() {
-            return clash(format!(
-                "{name} stands beside names with a minor number: kmod would load the modules of both, so write which \
-                 minors you mean"
-            ));
-        }
         let key = underscored(name);
         if let Some(other) = self.taken.get(&key).filter(|other| *other != name) {
             return clash(format!(
@@ -69,14 +64,13 @@ impl Writer<'_> {
             return self.left_out(lines, &note);
         }
         match &resolved.end {
-            End::Loop => self.refuse_for(
-                lines,
-                Kind::Clash,
-                &format!("the aliases of {name} lead back to themselves: modutils gave up here"),
-            ),
+            End::Loop => {
+                let why = format!("the aliases of {name} lead back to themselves: modutils gave up here");
+                self.refuse_for(lines, Kind::Clash, &why);
+            }
             End::Off => self.off(name, lines, &from),
             End::List(kind, list) if list == name => self.probe(*kind, name, lines),
-            End::List(kind, list) => self.list_alias(name, (*kind, list), &resolved.chain, lines, &from),
+            End::List(kind, list) => self.alias_of_list(name, &resolved.chain, (*kind, list), lines, &from),
             End::Module(module) => {
                 let chain = &resolved.chain;
                 self.module_or_alias(&Subject { name, module, chain, lines, from: &from });
@@ -84,12 +78,12 @@ impl Writer<'_> {
         }
     }
 
-    /// An alias that ends at a `probe` or `probeall`.
-    fn list_alias(
+    /// An alias of a `probe` or `probeall` name.
+    fn alias_of_list(
         &mut self,
         name: &str,
-        (kind, list): (ListKind, &str),
         chain: &[String],
+        (kind, list): (ListKind, &str),
         lines: &[LineId],
         from: &[LineId],
     ) {
@@ -100,10 +94,11 @@ impl Writer<'_> {
             return self.refuse_for(lines, Kind::Clash, &why);
         }
         if !self.has_member(kind, list) {
-            return self.left_out(lines, &format!("none of the modules of {list} can be loaded today"));
+            let why = format!("none of the modules of {list} can be loaded today");
+            return self.left_out(lines, &why);
         }
         let base = self.virtual_name(list);
-        for form in self.meaning.forms(name) {
+        for form in self.forms(name, &base, from) {
             self.alias(&form, &base, from);
         }
         self.rewritten(lines, &requests::today(name).note);
@@ -159,9 +154,12 @@ impl Writer<'_> {
             return self.virtual_alias(subject, today);
         }
         let words = self.meaning.alias_options(chain);
-        for form in self.meaning.forms(name) {
+        if words.is_empty() {
+            return self.aliases(name, today, from);
+        }
+        for form in self.forms(name, today, from) {
             let key = if self.alias(&form, today, from) { form.as_str() } else { today };
-            self.options_line(key, module, words.clone(), true);
+            self.options_line(key, (module, today), words.clone(), true);
         }
     }
 
@@ -170,20 +168,12 @@ impl Writer<'_> {
         let Subject { name, module, chain, lines, from } = *subject;
         let acts = self.has_actions(name) || chain.iter().any(|name| self.has_actions(name));
         if !chain.is_empty() && !acts {
-            for form in self.meaning.forms(name) {
-                self.alias(&form, today, from);
-            }
+            self.aliases(name, today, from);
         }
-        let mut given: BTreeMap<LineId, String> = BTreeMap::new();
-        for word in self.meaning.options.get(name).into_iter().flat_map(|options| &options.words) {
-            let text = given.entry(word.line).or_default();
-            text.push_str(&format!(" {}.{}", underscored(today), word.text));
-        }
+        let given = self.command_line(name, (module, today));
         for line in lines {
-            if let Some(words) = given.get(line) {
-                let why =
-                    format!("{today} is built into the kernel, whose command line takes this as{words}");
-                self.left_out(&[*line], &why);
+            if let Some(why) = given.get(line) {
+                self.left_out(&[*line], why);
             } else if acts {
                 let why = format!(
                     "{today} is built into the kernel and never loaded: run this from a start-up script"
@@ -197,6 +187,33 @@ impl Writer<'_> {
         }
     }
 
+    /// What becomes of the options of a name whose module is built in, line by line: the kernel's command line
+    /// takes those that exist.
+    fn command_line(&mut self, name: &str, (old, today): (&str, &str)) -> BTreeMap<LineId, String> {
+        let given: Vec<Given> =
+            self.meaning.options.get(name).into_iter().flat_map(|options| options.words.clone()).collect();
+        let mut reasons: BTreeMap<LineId, String> = BTreeMap::new();
+        let mut add = |line: LineId, why: &str| {
+            let text = reasons.entry(line).or_default();
+            text.push_str(if text.is_empty() { "" } else { "; " });
+            text.push_str(why);
+        };
+        let words = words::today(Owner { old, today, kernel: self.kernel }, given);
+        for word in &words.own {
+            let parameter = format!("{}.{}", underscored(today), word.text);
+            let why =
+                format!("{today} is built into the kernel, whose command line takes this as {parameter}");
+            add(word.line, &why);
+        }
+        words.gone.iter().for_each(|(word, why)| add(word.line, why));
+        words.refused.iter().for_each(|(word, question)| add(word.line, &question.why));
+        words
+            .moved
+            .iter()
+            .for_each(|(module, word)| add(word.line, &format!("`{}` belongs to {module}", word.text)));
+        reasons
+    }
+
     /// A module's own options, commands, above and below.
     fn module(&mut self, name: &str, today: &str, lines: &[LineId]) {
         let other = self.owners.insert(underscored(today), name.to_owned());
@@ -204,12 +221,17 @@ impl Writer<'_> {
             let why = format!("{other} and {name} are both {today} today: write one set of commands for it");
             return self.refuse_for(lines, Kind::Clash, &why);
         }
-        if !self.is_module(name) {
-            self.alias(name, today, lines);
-        }
         self.other_names(name, &[name.to_owned()]);
-        let words = self.meaning.module_options(name);
-        self.options_line(today, name, words, false);
+        let before = self.out.module_options.len();
+        self.options_line(today, (name, today), self.meaning.module_options(name), false);
+        // programs that load it by its old name are to find it as it was set up
+        let is_set_up = self.has_actions(name) || self.out.module_options.len() > before;
+        if is_set_up && !self.is_module(name) {
+            let written = self.out.module_options[before..].iter().flat_map(|line| &line.from).copied();
+            let acting = lines.iter().copied().filter(|line| self.acts(name, *line));
+            let from: Vec<LineId> = written.chain(acting).collect();
+            self.alias(name, today, &from);
+        }
         self.load_commands(name, today);
         self.remove_commands(name, today, &[name.to_owned()]);
     }

@@ -1,7 +1,7 @@
 //! options lines.
 
 use super::lines::{Writer, pattern};
-use super::words::{today, written};
+use super::words::{self, Owner, written};
 use crate::account::{Fate, Kind};
 use crate::new::output::OutputLine;
 use crate::old::modules_conf::Given;
@@ -11,19 +11,35 @@ impl Writer<'_> {
     pub(in crate::new) fn options_line(
         &mut self,
         key: &str,
-        module: &str,
+        modules: (&str, &str),
         words: Vec<Given>,
         of_alias: bool,
     ) {
-        let words = today(module, words);
+        let own = self.todays_words(modules, words, of_alias);
+        self.options_words(&pattern(key), own, of_alias);
+    }
+
+    /// Puts words for a module (its old name, its name of today) into today's names. What is not for the module
+    /// itself is written or accounted for here.
+    pub(in crate::new) fn todays_words(
+        &mut self,
+        (old, today): (&str, &str),
+        words: Vec<Given>,
+        of_alias: bool,
+    ) -> Vec<Given> {
+        let owner = Owner { old, today, kernel: self.kernel };
+        let words = words::today(owner, words);
         for (word, why) in words.gone {
             self.account.dropped(word.line, why);
+        }
+        for (word, question) in words.refused {
+            self.account.ask(word.line, question);
         }
         for (module, word) in words.moved {
             self.account.note(word.line, format!("`{}` belongs to {module} today", word.text));
             self.options_words(module, vec![word], of_alias);
         }
-        self.options_words(&pattern(key), words.own, of_alias);
+        words.own
     }
 
     pub(in crate::new) fn options_words(&mut self, key: &str, words: Vec<Given>, of_alias: bool) {

@@ -2,6 +2,7 @@
 
 mod crontab;
 mod found;
+mod nesting;
 mod script;
 mod settings;
 mod walk;

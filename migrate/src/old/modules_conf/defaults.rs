@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 
 const TABLE: &str = include_str!("../../../data/modutils-defaults.tsv");
 
-/// So many lines that repeat the table make a file a dump of it. The kerneld mini-HOWTO told people to start with
-/// `modprobe -c`, so many files hold the whole table (130 lines); a dozen such lines are someone's own wish.
+/// So many lines that repeat the table in one block, without a comment or a blank line between them, are a dump of
+/// it. The kerneld mini-HOWTO told people to start with `modprobe -c | grep -v '^path'`, so many files hold the whole
+/// table (130 lines). Vendors' files have many of these lines too, but in sections under comments.
 pub const DUMP: usize = 40;
 
 struct Defaults {

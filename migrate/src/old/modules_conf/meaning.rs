@@ -73,17 +73,17 @@ impl Meaning {
     /// Makes the meaning of statements, and settles the lines that are not in force.
     pub fn of(statements: &[Statement], account: &mut Account) -> Meaning {
         let mut meaning = Meaning::default();
-        let dump = statements.iter().filter(|statement| repeats_default(&statement.directive)).count()
-            >= defaults::DUMP;
-        for statement in statements {
-            if dump && repeats_default(&statement.directive) && !meaning.overrides(&statement.directive) {
-                account.dropped(
-                    statement.line,
-                    "repeats what modutils assumes anyway (a dump of `modprobe -c`)",
-                );
-                continue;
+        for block in blocks(statements, account) {
+            let is_default = |statement: &&Statement| repeats_default(&statement.directive);
+            let is_dump = block.iter().filter(is_default).count() >= defaults::DUMP;
+            for statement in block {
+                if is_dump && is_default(&statement) && !meaning.overrides(&statement.directive) {
+                    let why = "repeats what modutils assumes anyway (a dump of `modprobe -c`)";
+                    account.dropped(statement.line, why);
+                } else {
+                    meaning.take(statement, account);
+                }
             }
-            meaning.take(statement, account);
         }
         meaning
     }
@@ -276,6 +276,15 @@ impl Meaning {
 fn replaced(account: &mut Account, loser: LineId, winner: LineId, rule: &str) {
     let winner = account.line(winner).place();
     account.dropped(loser, format!("not in force: {rule}, see {winner}"));
+}
+
+/// Statements that stand line by line below each other: no comment and no blank line is between them.
+fn blocks<'a>(statements: &'a [Statement], account: &Account) -> Vec<&'a [Statement]> {
+    let follows = |one: &Statement, other: &Statement| {
+        let (one, other) = (account.line(one.line), account.line(other.line));
+        one.file == other.file && one.number + 1 == other.number
+    };
+    statements.chunk_by(follows).collect()
 }
 
 fn repeats_default(directive: &Directive) -> bool {

@@ -1,6 +1,7 @@
 //! `kdstat`: shows and sets kerneld's state, as modutils' program of that name did, and shows its journal.
 #![forbid(unsafe_code)]
 
+mod output;
 mod requests;
 mod senders;
 mod state;
@@ -82,17 +83,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Writes to standard output; false when the reader has gone away, having seen enough.
-fn print(bytes: &[u8]) -> bool {
-    use std::io::Write;
-    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
-    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
-}
-
-/// Writes a value as a line of JSON; as [`print()`].
-fn print_json(value: &impl serde::Serialize) -> Result<bool, String> {
-    let line = serde_json::to_string(value).map_err(|error| format!("cannot write JSON: {error}"))?;
-    Ok(print(format!("{line}\n").as_bytes()))
 }

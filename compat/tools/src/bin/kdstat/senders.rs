@@ -34,9 +34,9 @@ struct Sent {
 pub fn show(dir: &Path, json: bool) -> Result<(), String> {
     let summary = read(dir)?;
     if json {
-        return crate::print_json(&summary).map(drop);
+        return crate::output::print_json(&summary).map(drop);
     }
-    crate::print(table(&summary).as_bytes());
+    crate::output::print(table(&summary).as_bytes());
     Ok(())
 }
 

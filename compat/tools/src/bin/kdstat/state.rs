@@ -17,7 +17,7 @@ pub fn show(text: &[u8], json: bool) -> Result<(), String> {
     if json {
         let text = String::from_utf8_lossy(text);
         let state = State::parse(&text).map_err(|error| error.to_string())?;
-        return crate::print_json(&state).map(drop);
+        return crate::output::print_json(&state).map(drop);
     }
     // As it is, and not for a terminal's sake alone. A reader that has gone away has seen enough.
     let _ = std::io::stdout().write_all(text);

@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use kerneld_kmod::{module_of_file, underscored};
 
+use super::aliases::Aliases;
+use super::modinfo::Parameters;
 use crate::error::{Error, Result};
 use crate::root::Root;
 
@@ -17,10 +20,13 @@ pub struct Kernel {
     pub base: PathBuf,
     /// Loadable modules by underscored name, with their files' paths below `lib/modules/RELEASE`.
     modules: HashMap<String, String>,
+    dependencies: HashMap<String, Vec<String>>,
     builtin: HashSet<String>,
     softdeps: HashMap<String, String>,
     root: Root,
     folder: String,
+    aliases: OnceLock<Aliases>,
+    parameters: Mutex<HashMap<String, Option<Arc<Parameters>>>>,
 }
 
 impl Kernel {
@@ -36,12 +42,17 @@ impl Kernel {
             release,
             base: root.join(prefix.trim_start_matches('/')),
             modules: HashMap::new(),
+            dependencies: HashMap::new(),
             builtin: HashSet::new(),
             softdeps: HashMap::new(),
             root: opened,
             folder,
+            aliases: OnceLock::new(),
+            parameters: Mutex::default(),
         };
-        kernel.modules = modules(&kernel.text("modules.dep")?);
+        let text = kernel.text("modules.dep")?;
+        kernel.modules = modules(&text);
+        kernel.dependencies = dependencies(&text);
         kernel.builtin = kernel.text("modules.builtin")?.lines().filter_map(module_of_file).collect();
         kernel.softdeps = softdeps(&kernel.text("modules.softdep")?);
         Ok(kernel)
@@ -55,6 +66,32 @@ impl Kernel {
 
     fn text(&self, name: &str) -> Result<String> {
         Ok(String::from_utf8_lossy(&self.bytes(name)?).into_owned())
+    }
+
+    /// The parameters that a module takes, loadable or built in; `None` when its file cannot be read.
+    pub(crate) fn parameters(&self, module: &str) -> Option<Arc<Parameters>> {
+        let name = underscored(module);
+        let known = |all: &mut HashMap<String, Option<Arc<Parameters>>>| all.get(&name).cloned();
+        if let Some(known) = known(&mut self.parameters.lock().expect("no thread panics while it holds this"))
+        {
+            return known;
+        }
+        let read = self.read_parameters(&name).map(Arc::new);
+        let mut all = self.parameters.lock().expect("no thread panics while it holds this");
+        all.entry(name).or_insert(read).clone()
+    }
+
+    fn read_parameters(&self, name: &str) -> Option<Parameters> {
+        match self.modules.get(name) {
+            Some(path) => {
+                let bytes = self.root.read_module(&format!("{}/{path}", self.folder)).ok()?;
+                Parameters::of_file(path, &bytes).ok()
+            }
+            None => {
+                let records = self.bytes("modules.builtin.modinfo").ok().filter(|bytes| !bytes.is_empty())?;
+                self.is_builtin(name).then(|| Parameters::of_builtin(name, &records))
+            }
+        }
     }
 
     /// Whether it is a loadable module of this kernel.
@@ -72,31 +109,38 @@ impl Kernel {
         self.softdeps.get(&underscored(name)).map(String::as_str)
     }
 
-    /// All aliases of modules and of built-in parts: pattern and module.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn aliases(&self) -> Result<Vec<(String, String)>> {
-        let text = self.text("modules.alias")?;
-        let of_modules = text.lines().filter_map(|line| line.strip_prefix("alias ")?.rsplit_once(' '));
-        let mut aliases: Vec<(String, String)> = of_modules.map(owned).collect();
-        for record in self.bytes("modules.builtin.modinfo")?.split(|byte| *byte == 0) {
-            if let Some((module, pattern)) = String::from_utf8_lossy(record).split_once(".alias=") {
-                aliases.push((pattern.to_owned(), module.to_owned()));
-            }
-        }
-        Ok(aliases)
+    /// The kernel's own aliases; none where its index cannot be read.
+    pub(crate) fn aliases(&self) -> &Aliases {
+        self.aliases.get_or_init(|| {
+            let text = self.text("modules.alias").unwrap_or_default();
+            Aliases::read(&text, &self.bytes("modules.builtin.modinfo").unwrap_or_default())
+        })
     }
-}
 
-fn owned((a, b): (&str, &str)) -> (String, String) {
-    (a.to_owned(), b.to_owned())
+    /// Whether loading one of two modules loads the other too, or they are one.
+    pub(crate) fn loads_with(&self, a: &str, b: &str) -> bool {
+        let (a, b) = (underscored(a), underscored(b));
+        let needs = |module: &str, other: &String| {
+            self.dependencies.get(module).is_some_and(|needed| needed.contains(other))
+        };
+        a == b || needs(&a, &b) || needs(&b, &a)
+    }
 }
 
 /// Modules by name, with their paths, from modules.dep.
 fn modules(text: &str) -> HashMap<String, String> {
     let path = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
     text.lines().map(path).filter_map(|path| Some((module_of_file(&path)?, path))).collect()
+}
+
+/// What each module needs, as modules.dep lists it: whole, not only the next.
+fn dependencies(text: &str) -> HashMap<String, Vec<String>> {
+    let line = |line: &str| {
+        let (path, needed) = line.split_once(':')?;
+        let needed: Vec<String> = needed.split_whitespace().filter_map(module_of_file).collect();
+        Some((module_of_file(path)?, needed)).filter(|(_, needed)| !needed.is_empty())
+    };
+    text.lines().filter_map(line).collect()
 }
 
 /// Where `lib/modules/RELEASE` is: below the root or, on a merged system's package, below its `/usr`. Without a
