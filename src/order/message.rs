@@ -131,7 +131,7 @@ mod tests {
         ) {
             let value = [value, vec![FILL; fill]].concat();
             let change = Change::Set(Key::new(key.as_bytes()).unwrap(), value);
-            let mtext = ReplyTo { id, layout, pid: 7 }.answer(id, &change.encode());
+            let mtext = ReplyTo { id, layout, pid: 7 }.answer(id, &change.encode_for(layout.byte_order()));
             prop_assert_eq!(found(SERVED.persist.set, &mtext), mtext);
         }
 

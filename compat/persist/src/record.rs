@@ -4,7 +4,7 @@
 //! with its NUL and then the value (modutils 2.4 `kerneld.c`, with the persistent-storage patch).
 #![forbid(unsafe_code)]
 
-use kerneld_protocol::wire::{Layout, Message, TooShort};
+use kerneld_protocol::wire::{ByteOrder, Layout, Message, TooShort};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -71,14 +71,25 @@ pub enum Change {
 }
 
 impl Change {
-    /// SET's text.
+    /// SET's text, as a little-endian sender writes it.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_for(ByteOrder::Little)
+    }
+
+    /// SET's text, as a sender of this byte order writes it.
+    pub fn encode_for(&self, order: ByteOrder) -> Vec<u8> {
         let (key, value): (&Key, &[u8]) = match self {
             Change::Set(key, value) => (key, value),
             Change::Delete(key) => (key, &[]),
         };
         let key = key.with_nul();
-        let length = |bytes: &[u8]| i32::try_from(bytes.len()).unwrap_or(i32::MAX).to_le_bytes();
+        let length = |bytes: &[u8]| {
+            let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+            match order {
+                ByteOrder::Little => length.to_le_bytes(),
+                ByteOrder::Big => length.to_be_bytes(),
+            }
+        };
         [&length(&key), &length(value), &key[..], value].concat()
     }
 }

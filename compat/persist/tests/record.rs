@@ -2,7 +2,7 @@
 
 use kerneld_persist::record::{BadRecord, decode_set};
 use kerneld_persist::{Change, Key, parse_get, parse_set};
-use kerneld_protocol::wire::{ByteOrder, Layout, MAX_ID, Message};
+use kerneld_protocol::wire::{Layout, MAX_ID, Message};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -79,11 +79,7 @@ proptest! {
         id in 0..=MAX_ID,
         pid in any::<i16>(),
     ) {
-        let mut text = change.encode();
-        if layout.byte_order() == ByteOrder::Big {
-            text[..4].reverse();
-            text[4..8].reverse();
-        }
+        let text = change.encode_for(layout.byte_order());
         prop_assert_eq!(parse_set(&text), Ok(Some(change)));
         let sent = Message { layout, id, pid: if layout.has_pid() { pid } else { 0 }, text: &text };
         let mtext = sent.encode();

@@ -275,10 +275,12 @@ impl<'a> Reading<'a> {
 struct Doubts {
     /// No answer can have the id.
     bad_id: bool,
-    /// How little the text looks like one: 0 for one, 1 for a control character first, 2 for NUL.
-    bad_text: u8,
+    /// The text begins with a control character.
+    no_text: bool,
     /// Nothing confirms the old protocol, as the version does the new one.
     unconfirmed: bool,
+    /// The text begins with NUL.
+    begins_with_nul: bool,
     /// No old program is known to have had such ids.
     odd_id: bool,
     id: i64,
@@ -286,24 +288,25 @@ struct Doubts {
 
 impl Doubts {
     fn sure(self) -> bool {
-        !self.bad_id && self.bad_text == 0
+        !self.bad_id && !self.no_text
     }
 }
 
 /// `None` when the message's own bytes say that it is none of this layout.
 fn doubts(message: &Message, mtext: &[u8]) -> Option<Doubts> {
     let Message { layout, id, text, .. } = *message;
-    let bad_text = match text.first() {
-        Some(0) => 2,
-        Some(first) if first.is_ascii_control() => 1,
-        _ => 0,
-    };
     let version = mtext.get(layout.id_len()..layout.id_len() + 2).filter(|_| layout.has_pid());
     let known = version.is_none_or(|version| layout.number(version) == NEW_PROTOCOL_VERSION.into());
     // Behind the four zeros of a 32-bit sender's id 0, a character that can be seen begins a text.
-    let no_text = layout != Layout::Lp64OldBe || !begins_text(mtext[4]);
-    let (bad_id, odd_id) = (!(0..=MAX_ID).contains(&id), !usual(id));
-    (known && no_text).then_some(Doubts { bad_id, bad_text, unconfirmed: !layout.has_pid(), odd_id, id })
+    let no_id_of_64_bits = layout == Layout::Lp64OldBe && begins_text(mtext[4]);
+    (known && !no_id_of_64_bits).then(|| Doubts {
+        bad_id: !(0..=MAX_ID).contains(&id),
+        no_text: text.first().is_some_and(|first| !begins_text(*first)),
+        unconfirmed: !layout.has_pid(),
+        begins_with_nul: text.first() == Some(&0),
+        odd_id: !usual(id),
+        id,
+    })
 }
 
 /// Whether programs had such ids: 1024 + pid was kdsend's and kdstat's (pids are below 2^22), and those
