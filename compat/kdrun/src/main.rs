@@ -17,6 +17,7 @@ use kerneld_protocol::wire::Layout;
 /// been started directly. Its children are served too, for as long as one lives.
 #[derive(Parser)]
 #[command(
+    name = "kdrun",
     version,
     override_usage = "kdrun [--key KEY | --qid ID] [--wait SECONDS] [--layout LAYOUT] [--verbose] PROGRAM [ARG]..."
 )]

@@ -86,7 +86,7 @@ const HARMLESS: &[&str] = &[
     "std::process::ExitStatus",
     "std::process::id",
     "nix::sys::signal::Signal",
-    "kerneld_protocol::queue::MAX",
+    "kerneld_protocol::queue::Select",
     "libc::c_int",
     "libc::c_long",
     "libc::pid_t",
@@ -101,12 +101,12 @@ pub struct Room {
     pub touches: BTreeSet<String>,
 }
 
-/// The rooms of `krate` by name.
+/// The rooms of `krate` by name; what stands in the root's file is none.
 #[must_use]
 pub fn rooms(krate: &Crate) -> BTreeMap<String, Room> {
     let mentions = mentions(krate);
     let mut rooms: BTreeMap<String, Room> = BTreeMap::new();
-    for module in krate.modules.keys().filter(|module| !module.is_empty()) {
+    for (module, _) in krate.modules.iter().filter(|(_, module)| module.file != krate.root) {
         rooms.entry(module[0].clone()).or_default().add(module, &mentions);
     }
     rooms

@@ -5,11 +5,11 @@ use clap::Parser;
 use kerneld_persist::{Change, DEFAULT_FILE, Key, Store, ints};
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::slice::EscapeAscii;
 
 /// Lists the persistent settings of drivers, sets them, or deletes them.
 ///
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 ///
 /// Exit status: 0, or 1 after a message on standard error.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "admpersist", version)]
 struct Cli {
     /// The file of settings [default: what `[persist]` file in the configuration says, else
     /// /var/lib/kerneld/persist.gdbm]; kerneld's own was /lib/modules/RELEASE/persist.gdbm
@@ -85,23 +85,28 @@ fn file(cli: &Cli) -> Result<PathBuf, String> {
 fn list(store: &Store) -> Result<(), String> {
     let mut lines = String::new();
     for (stored, value) in store.list().map_err(|error| error.to_string())? {
-        let key = stored.strip_suffix(b"\0");
-        if key.is_none() {
-            eprintln!(
-                "admpersist: key '{}' is stored without its NUL: drivers cannot get it",
-                stored.escape_ascii()
-            );
-        }
-        let key = key.unwrap_or(&stored).escape_ascii();
-        match ints::render(&value) {
-            Ok(ints) => writeln!(lines, "{key}={ints}"),
-            Err(bytes) => writeln!(lines, "{key}: {} bytes, no C ints: {bytes}", value.len()),
-        }
-        .expect("a String takes everything");
+        lines.push_str(&line(shown(&stored), &value));
     }
     // A reader that has gone away has seen enough.
     let _ = std::io::stdout().write_all(lines.as_bytes());
     Ok(())
+}
+
+/// A stored key without its NUL.
+fn shown(stored: &[u8]) -> EscapeAscii<'_> {
+    let key = stored.strip_suffix(b"\0").map(<[u8]>::escape_ascii);
+    key.unwrap_or_else(|| {
+        let key = stored.escape_ascii();
+        eprintln!("admpersist: key '{key}' is stored without its NUL: drivers cannot get it");
+        key
+    })
+}
+
+fn line(key: EscapeAscii<'_>, value: &[u8]) -> String {
+    match ints::render(value) {
+        Ok(ints) => format!("{key}={ints}\n"),
+        Err(bytes) => format!("{key}: {} bytes, no C ints: {bytes}\n", value.len()),
+    }
 }
 
 fn set(_: &Store, word: &OsString) -> Result<Change, String> {

@@ -97,19 +97,18 @@ fn table(summary: &Summary) -> String {
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["SENDER", "LAST PID", "REQUEST", "COUNT", "LAST"]);
-    for sent in &summary.senders {
-        table.add_row([
-            shown_comm(sent.comm.as_deref()),
-            sent.last_pid.map_or("?".to_owned(), |pid| pid.to_string()),
-            format!("{} '{}'", sent.command, sent.text),
-            sent.count.to_string(),
-            local_time(sent.last, "%Y-%m-%d %H:%M:%S"),
-        ]);
-    }
+    table.add_rows(summary.senders.iter().map(row));
     for right in [1, 3] {
         if let Some(column) = table.column_mut(right) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     format!("{}\n\n{requests} requests since {since}\n", table.trim_fmt())
+}
+
+fn row(sent: &Sent) -> [String; 5] {
+    let who = shown_comm(sent.comm.as_deref());
+    let pid = sent.last_pid.map_or("?".to_owned(), |pid| pid.to_string());
+    let what = format!("{} '{}'", sent.command, sent.text);
+    [who, pid, what, sent.count.to_string(), local_time(sent.last, "%Y-%m-%d %H:%M:%S")]
 }
