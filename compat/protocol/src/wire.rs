@@ -27,7 +27,7 @@ pub enum ByteOrder {
 }
 
 /// How a sender's compiler and protocol laid out `mtext`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// 32-bit little-endian sender, old protocol: `id:4 text…`.
