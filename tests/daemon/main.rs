@@ -12,5 +12,6 @@ mod other_language;
 mod persist;
 mod requests;
 mod support;
+mod surroundings;
 mod trace;
 mod watch;
