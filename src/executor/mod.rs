@@ -161,6 +161,7 @@ impl Executor {
         let Life { queue, served, .. } = &*self.life;
         let other = order.reply.other_reading(&order.text).filter(|other| !served.takes(other.id.into()));
         if let Some(other) = other {
+            let queue = queue.now();
             let last_sender = queue.stat().ok().map(|stat| stat.last_sender);
             let byte_order = self.life.settings().byte_order;
             order.reply = settle([order.reply, other], byte_order, queue.id(), last_sender);
