@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use kerneld_persist::{Key, Store, ints};
+use kerneld_persist::{Key, Store};
 
 use crate::root::Root;
 
@@ -31,7 +31,7 @@ pub(crate) fn resolved(root: &Root, word: &str) -> Option<(String, String)> {
     Some((format!("{parameter}={value}"), format!("{parameter}={value}: {source}")))
 }
 
-/// The value of a key, and the file that has it.
+/// The value of a key, C ints of the machine that it is from, and the file that has it.
 fn remembered(root: &Root, key: &str) -> Option<(String, String)> {
     let file = file(root)?;
     let content = root.read(&file).ok()??;
@@ -39,7 +39,9 @@ fn remembered(root: &Root, key: &str) -> Option<(String, String)> {
     let mut copy = tempfile::NamedTempFile::new().ok()?;
     copy.write_all(&content.bytes).ok()?;
     let value = Store::new(copy.path()).get(&Key::new(key.as_bytes()).ok()?).ok()??;
-    Some((ints::render(&value).ok()?, file))
+    let (ints, rest) = value.as_chunks();
+    let texts: Vec<String> = ints.iter().map(|int| i32::from_ne_bytes(*int).to_string()).collect();
+    (rest.is_empty() && !texts.is_empty()).then(|| (texts.join(","), file))
 }
 
 #[cfg(test)]
