@@ -12,7 +12,6 @@ use crate::old::discover::{Found, discover};
 use crate::old::modules_conf::Meaning;
 use crate::old::modules_conf::condition::State;
 use crate::old::modules_conf::reader::{Reader, Statement, Undecided};
-use crate::old::persist;
 use crate::old::snippets;
 use crate::root::Root;
 use crate::site::Site;
@@ -89,7 +88,7 @@ impl Plan {
         notes.extend(site.notes.iter().cloned());
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
-                let meaning = Meaning::of(&statements, persist::read(&root), &mut account);
+                let meaning = Meaning::of(&statements, &mut account);
                 let mut files =
                     modprobe_d::files((&root, &site), &meaning, &found.loaded, kernel.as_ref(), &mut account);
                 files.extend(daemon::files(&root, &found, &meaning, &mut account));

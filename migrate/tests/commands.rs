@@ -72,7 +72,7 @@ fn an_old_sweep_is_taken_out_of_its_crontab() {
 
 #[test]
 fn kept_values_or_their_defaults_take_the_place_of_questions_to_persist() {
-    let root = root_with("options parport_pc io=0x378 irq=?lp_irq:7 dma=?lp_dma\n");
+    let root = root_with("options parport_pc io=0x378 irq=?lp_irq:7\n");
     let full = stdout(&["plan", "--full", "--root", name(root.path())]);
     assert!(full.contains("+options parport_pc io=0x378 irq=7\n"), "{full}");
 }

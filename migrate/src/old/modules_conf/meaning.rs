@@ -8,7 +8,6 @@ use super::reader::Statement;
 use super::words::Word;
 use crate::account::{Account, LineId};
 use crate::names::requests;
-use crate::old::persist::{self, Kept};
 
 /// A name's alias.
 #[derive(Clone, Debug)]
@@ -66,16 +65,14 @@ pub struct Meaning {
     /// Variables set by `define`.
     pub defined: HashMap<String, LineId>,
     seen: HashSet<String>,
-    /// Values that kerneld kept for drivers.
-    kept: Kept,
     /// Names with a minor, by the name without: `char-major-81-1` by `char-major-81`.
     minors: HashMap<String, Vec<String>>,
 }
 
 impl Meaning {
     /// Makes the meaning of statements, and settles the lines that are not in force.
-    pub fn of(statements: &[Statement], kept: Kept, account: &mut Account) -> Meaning {
-        let mut meaning = Meaning { kept, ..Meaning::default() };
+    pub fn of(statements: &[Statement], account: &mut Account) -> Meaning {
+        let mut meaning = Meaning::default();
         for block in blocks(statements, account) {
             let is_default = |statement: &&Statement| repeats_default(&statement.directive);
             let is_dump = block.iter().filter(is_default).count() >= defaults::DUMP;
@@ -220,12 +217,7 @@ impl Meaning {
             if word.text == "-o" {
                 options.other_name = words.next().map(|word| Given { text: word.text.clone(), line });
             } else if word.text.contains('=') {
-                let (text, remark) = match persist::resolve(&word.text, &self.kept) {
-                    Some((value, remark)) => (value, remark),
-                    None => (Some(word.text.clone()), String::new()),
-                };
-                account.note(line, remark);
-                options.words.extend(text.map(|text| Given { text, line }));
+                options.words.push(Given { text: word.text.clone(), line });
             } else {
                 let rest: Vec<_> =
                     std::iter::once(word).chain(words).map(|word| word.text.as_str()).collect();

@@ -81,8 +81,6 @@ impl Reader<'_> {
             ('\\', None | Some('"')) => word.text.push(self.text.read().unwrap_or('\\')),
             ('`', None | Some('"')) => self.back_quoted(word),
             ('$', None | Some('"')) => self.variable(word),
-            // `irq=?KEY:DEFAULT` asks for a kept value
-            ('?', None) if word.text.ends_with('=') => word.text.push('?'),
             (';' | '|' | '<' | '>' | '&' | '(' | ')' | '{' | '}' | '*' | '?' | '[', None) => {
                 word.text.push(character);
                 word.unknown.get_or_insert_with(|| {
