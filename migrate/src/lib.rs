@@ -20,4 +20,4 @@ pub mod report;
 pub mod root;
 pub mod verify;
 
-pub use cli::run;
+pub use cli::{command, run};
