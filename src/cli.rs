@@ -166,8 +166,8 @@ fn options(start: Start) -> Result<Options, String> {
 
 fn checked_type(only: Option<i64>) -> Result<Option<i64>, String> {
     match only {
-        Some(number) if !(1..=i64::from(i32::MAX)).contains(&number) => {
-            Err(format!("type={number}: a message type is between 1 and {}", i32::MAX))
+        Some(number) if i32::try_from(number).is_err() => {
+            Err(format!("type={number}: no message type is above {}", i32::MAX))
         }
         only => Ok(only),
     }

@@ -3,7 +3,6 @@
 
 use crate::config::{self, Config};
 use crate::executor::Executor;
-use crate::executor::clock::Clock;
 use crate::executor::life::Life;
 use crate::executor::persist::PersistQueue;
 use crate::executor::settings::{Overrides, Settings};
@@ -24,7 +23,7 @@ use crate::queue::answers::Answers;
 use crate::queue::foreign::ForeignMessages;
 use crate::queue::memory::Memory;
 use crate::queue::outbox::Outbox;
-use crate::queue::ownership;
+use crate::queue::ownership::{self, Access, OwnQueue};
 use crate::readiness::Readiness;
 use crate::state_dir::StateDir;
 use crate::sys;
@@ -67,7 +66,7 @@ pub(crate) struct Options {
 impl Options {
     /// Which requests are served.
     fn select(&self) -> Select {
-        self.only_type.map_or(Select::UpTo(255), Select::Exactly)
+        self.only_type.map_or(Select::UpTo(255), Select::of_word)
     }
 }
 
@@ -93,14 +92,15 @@ pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> 
         let _ = (!alone).then(|| memory.remove());
         error.to_string()
     })?;
-    let served = serve(opened.queue, memory, user, options, &mut signals, readiness);
+    let queue = Arc::new(OwnQueue::new(options.key, opened.queue));
+    let served = serve(&queue, memory, user, options, &mut signals, readiness);
     match served {
-        Ok(None) => opened.queue.remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
+        Ok(None) => queue.now().remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
         // It stays, with what waits on it and in the ring, for a daemon that a service manager may start next.
         Ok(Some(why)) => return Err(why),
         Err(why) => {
             if opened.is_new {
-                let _ = opened.queue.remove();
+                let _ = queue.now().remove();
                 let _ = memory.remove();
             }
             return Err(why);
@@ -118,7 +118,7 @@ fn ignore_file_size_limit() -> io::Result<()> {
 
 /// Serves requests; why that had to end, unless a signal ended it.
 fn serve(
-    queue: Queue,
+    queue: &Arc<OwnQueue>,
     memory: Memory,
     user: Option<(u32, u32)>,
     options: Options,
@@ -126,31 +126,33 @@ fn serve(
     readiness: Readiness,
 ) -> Result<Option<String>, String> {
     let uid = user.map(|(uid, _)| uid);
-    ownership::give_access(queue, &options.config.queue, uid).map_err(|error| error.to_string())?;
+    let access = Access { config: options.config.queue.clone(), intake: uid };
+    queue.give_access(access).map_err(|error| error.to_string())?;
+    warn_of(&options.config);
     let cpus = Cpus::stay_on_one();
-    let (journal, recovered) = open_journal(queue, &options)?;
+    let (journal, recovered) = open_journal(queue.now(), &options)?;
     let sockets = Sockets::make(&options.state_dir)?;
     let source = Source::start(
         plan(queue, memory, user, &sockets, &options),
-        memory.position(queue.id()),
+        memory.position(queue.now().id()),
         journal.next_request(),
     )?;
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
-    let foreign = ForeignMessages::new(queue, Instant::now());
+    let foreign = ForeignMessages::new(Arc::clone(queue), Instant::now());
     let executor = Executor::start(Arc::clone(&life), foreign, source)?;
     life.take_up_again(&recovered);
-    info!("serving queue {} of key {:#x}", queue.id(), options.key);
+    info!("serving queue {} of key {:#x}", queue.now().id(), options.key);
     readiness.tell();
-    wait_for_end(signals, || reread(&options, queue, &life, &executor));
+    wait_for_end(signals, || reread(&options, &life, &executor));
     executor.stop(GRACE);
     Ok(executor.failure())
 }
 
 /// How intakes are started.
 fn plan(
-    queue: Queue,
+    queue: &Arc<OwnQueue>,
     memory: Memory,
     user: Option<(u32, u32)>,
     sockets: &Sockets,
@@ -158,12 +160,12 @@ fn plan(
 ) -> Plan {
     let changing = Changing { persist: persist_numbers(&options.config), user };
     let (sockets, only_type) = (sockets.short_path(), options.only_type);
-    Plan { memory, sockets, queue, only_type, changing: Arc::new(RwLock::new(changing)) }
+    Plan { memory, sockets, queue: Arc::clone(queue), only_type, changing: Arc::new(RwLock::new(changing)) }
 }
 
 /// The life of requests under these settings.
 fn life(
-    queue: Queue,
+    queue: &Arc<OwnQueue>,
     options: &Options,
     settings: Settings,
     cpus: Cpus,
@@ -172,28 +174,29 @@ fn life(
     let (helpers, interval) = (Arc::new(Helpers::new(cpus)), options.switches.sweep_interval());
     let store = Store::open(&options.state_dir, Kernel::default());
     Ok(Life {
-        queue,
+        queue: Arc::clone(queue),
         served: options.select(),
         status: StatusDesk::new(options.switches),
         work: Work::new(settings.at_once, settings.busy_limit),
         settings: RwLock::new(Arc::new(settings)),
-        answers: Answers::new(Outbox::new(queue), journal),
+        answers: Answers::new(Outbox::new(Arc::clone(queue)), journal),
         persist: PersistQueue::default(),
         care: Arc::new(ModuleCare::new(store, Arc::clone(&helpers), interval)),
         helpers,
         ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
-        clock: Clock::default(),
+        clock: Default::default(),
     })
 }
 
 /// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
 /// one in force.
-fn reread(options: &Options, queue: Queue, life: &Life, executor: &Executor) {
+fn reread(options: &Options, life: &Life, executor: &Executor) {
     let reread =
         config::load(options.config_file.as_deref()).map_err(|error| error.to_string()).and_then(|config| {
             let user = intake_user(&config)?;
-            let uid = user.map(|(uid, _)| uid);
-            ownership::give_access(queue, &config.queue, uid).map_err(|error| error.to_string())?;
+            let access = Access { config: config.queue.clone(), intake: user.map(|(uid, _)| uid) };
+            life.queue.give_access(access).map_err(|error| error.to_string())?;
+            warn_of(&config);
             if options.config.journal != config.journal {
                 warn!("SIGHUP: [journal] takes effect at the next start");
             }
@@ -204,6 +207,12 @@ fn reread(options: &Options, queue: Queue, life: &Life, executor: &Executor) {
     match reread {
         Ok(()) => info!("SIGHUP: the configuration is read again"),
         Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),
+    }
+}
+
+fn warn_of(config: &Config) {
+    if let Some(warning) = config.warning() {
+        warn!("{warning}");
     }
 }
 

@@ -6,6 +6,7 @@ use super::value::{
     self, ParametersOf, absolute, argv, octal, persist_number, request_text, seconds, within,
 };
 use crate::order::name::ModuleName;
+use kerneld_protocol::wire::ByteOrder;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ pub(crate) struct Config {
     /// The helper to run in place of what `/proc/sys/kernel/modprobe` names; an absolute path.
     #[serde(deserialize_with = "value::some_absolute")]
     pub(crate) modprobe: Option<PathBuf>,
-    /// Who may send requests.
+    /// Who may send requests, and how they are read.
     pub(crate) queue: QueueConfig,
     /// The process that reads them.
     pub(crate) intake: IntakeConfig,
@@ -38,7 +39,28 @@ pub(crate) struct Config {
     pub(crate) journal: JournalConfig,
 }
 
-/// `[queue]`: who may send requests.
+impl Config {
+    /// A sentence for the log, if others than root may send requests and no list of names bounds what they
+    /// can ask for: a message on the queue carries no credentials.
+    pub(crate) fn warning(&self) -> Option<String> {
+        const GROUP_MAY_WRITE: u16 = 0o020;
+        const ALL_MAY_WRITE: u16 = 0o002;
+        let (mode, group) = (self.queue.mode, self.queue.group.as_deref().unwrap_or("kerneld's own"));
+        let who = match () {
+            () if mode & ALL_MAY_WRITE != 0 => "every user".to_owned(),
+            () if mode & GROUP_MAY_WRITE != 0 => format!("every member of the group {group}"),
+            () => return None,
+        };
+        self.modules.allow_every_name().then(|| {
+            format!(
+                "[queue] mode = \"{mode:04o}\" lets {who} have any module loaded and unloaded: list the names \
+                 that may be asked for under [modules] allow"
+            )
+        })
+    }
+}
+
+/// `[queue]`: who may send requests, and how they are read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct QueueConfig {
@@ -47,11 +69,13 @@ pub(crate) struct QueueConfig {
     pub(crate) mode: u16,
     /// The group for which the middle digit of `mode` speaks.
     pub(crate) group: Option<String>,
+    /// The byte order of all senders: `"little"` or `"big"`. It counts where a request's bytes leave it open.
+    pub(crate) byte_order: Option<ByteOrder>,
 }
 
 impl Default for QueueConfig {
     fn default() -> Self {
-        QueueConfig { mode: 0o600, group: None }
+        QueueConfig { mode: 0o600, group: None, byte_order: None }
     }
 }
 

@@ -6,10 +6,12 @@ use kerneld_protocol::client::{Client, Failure};
 use kerneld_protocol::queue::{Queue, Stat};
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::Layout;
-use log::{info, warn};
+use log::{error, info, warn};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid};
 use std::fmt;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Bytes that may wait in the queue, if the system permits it: enough for the answers to thousands of requests.
@@ -149,11 +151,64 @@ fn ask(key: i32, queue: Queue) -> Result<Queue, QueueError> {
     }
 }
 
-/// Opens the queue to the users whom the configuration names, and to the intake's user.
-///
-/// # Errors
-/// [`QueueError`]: an unknown group, or the queue belongs to somebody else.
-pub(crate) fn give_access(queue: Queue, config: &QueueConfig, intake: Option<u32>) -> Result<(), QueueError> {
+/// The daemon's queue as all its threads see it. It is made anew when somebody has removed it.
+pub(crate) struct OwnQueue {
+    key: i32,
+    id: AtomicI32,
+    access: Mutex<Access>,
+}
+
+/// Whom the queue is open to.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    /// What the configuration says.
+    pub(crate) config: QueueConfig,
+    /// The user that the intake becomes.
+    pub(crate) intake: Option<u32>,
+}
+
+impl OwnQueue {
+    /// The queue of `key`, which is open to nobody yet but its creator.
+    pub(crate) fn new(key: i32, queue: Queue) -> Self {
+        let access = Access { config: QueueConfig::default(), intake: None };
+        OwnQueue { key, id: AtomicI32::new(queue.id()), access: Mutex::new(access) }
+    }
+
+    /// The queue at this moment.
+    pub(crate) fn now(&self) -> Queue {
+        Queue::from_id(self.id.load(Ordering::Acquire))
+    }
+
+    /// Opens it to the users whom the configuration names, and to the intake's user.
+    ///
+    /// # Errors
+    /// [`QueueError`]: an unknown group, or the queue belongs to somebody else.
+    pub(crate) fn give_access(&self, access: Access) -> Result<(), QueueError> {
+        let mut current = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        give_access(self.now(), &access)?;
+        *current = access;
+        Ok(())
+    }
+
+    /// Makes another one under the same key, with the same access, if this one has been removed; whether it
+    /// had. What waited on it is lost: the kernel told its senders so (`EIDRM`).
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub(crate) fn renew(&self) -> Result<bool, QueueError> {
+        let access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(self.now().stat(), Err(Errno::EIDRM | Errno::EINVAL)) {
+            return Ok(false);
+        }
+        let opened = open(self.key, access.intake, false)?;
+        give_access(opened.queue, &access)?;
+        self.id.store(opened.queue.id(), Ordering::Release);
+        error!("somebody has removed the message queue of key {:#x}: serving another one now", self.key);
+        Ok(true)
+    }
+}
+
+fn give_access(queue: Queue, Access { config, intake }: &Access) -> Result<(), QueueError> {
     let gid = match &config.group {
         Some(name) => group(name)?,
         None => Gid::effective(),
@@ -184,5 +239,20 @@ mod tests {
         let told = QueueError::Served(1, "\x1b[2J\x07Version".to_owned()).to_string();
         assert!(!told.chars().any(char::is_control), "{told:?}");
         assert!(told.contains("Version"));
+    }
+
+    #[test]
+    fn a_queue_that_was_removed_is_made_anew_with_the_same_access() {
+        let key = Queue::free_key();
+        let own = OwnQueue::new(key, Queue::create(key, 0o600).unwrap());
+        let config = QueueConfig { mode: 0o640, ..QueueConfig::default() };
+        own.give_access(Access { config, intake: None }).unwrap();
+        assert!(!own.renew().unwrap());
+        let before = own.now();
+        before.remove().unwrap();
+        assert!(own.renew().unwrap());
+        assert!(own.now() != before && own.now() == Queue::open(key).unwrap());
+        assert_eq!(own.now().stat().unwrap().mode, 0o640);
+        own.now().remove().unwrap();
     }
 }

@@ -78,6 +78,16 @@ impl Journal {
         self.lock().next
     }
 
+    /// Another queue is served from now on: the one of this id.
+    pub fn serves(&self, queue: i32) {
+        let mut writer = self.lock();
+        if let Event::Started(started) = &writer.started.event {
+            writer.started = Record::now(Event::Started(Started { queue, ..started.clone() }));
+            let record = writer.started.clone();
+            writer.write(&[record]);
+        }
+    }
+
     /// A request was taken in; its number.
     pub fn accepted(&self, command: Command, text: &[u8], reply: ReplyTo, sender: Option<Sender>) -> u64 {
         let mut writer = self.lock();
