@@ -23,7 +23,7 @@ _kdrun() {
 
     case "${cmd}" in
         kdrun)
-            opts="-v -h -V --key --qid --wait --verbose --help --version"
+            opts="-v -h -V --key --qid --wait --layout --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,6 +38,10 @@ _kdrun() {
                     return 0
                     ;;
                 --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --layout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

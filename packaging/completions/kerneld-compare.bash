@@ -35,13 +35,17 @@ _kerneld__compare() {
 
     case "${cmd}" in
         kerneld__compare)
-            opts="-h -V --old --new --scenarios --trace --differences --format --all --at-once --help --version bench help"
+            opts="-h -V --old --layout --new --scenarios --trace --differences --format --all --at-once --help --version bench help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --old)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --layout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -77,7 +81,7 @@ _kerneld__compare() {
             return 0
             ;;
         kerneld__subcmd__compare__subcmd__bench)
-            opts="-h --new --old --clients --requests --rounds --waiting --helper --json --svg --help"
+            opts="-h --new --old --layout --clients --requests --rounds --waiting --helper --json --svg --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -88,6 +92,10 @@ _kerneld__compare() {
                     return 0
                     ;;
                 --old)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --layout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

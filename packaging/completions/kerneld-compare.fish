@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kerneld_compare_global_optspecs
-    string join \n old= new= scenarios= trace= differences= format= all at-once= h/help V/version
+    string join \n old= layout= new= scenarios= trace= differences= format= all at-once= h/help V/version
 end
 
 function __fish_kerneld_compare_needs_command
@@ -25,6 +25,7 @@ function __fish_kerneld_compare_using_subcommand
 end
 
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l old -d 'The old side: model, or a program that serves the channel, as kerneld itself' -r
+complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l layout -d 'The layout that the old program speaks: ilp32-old, ilp32-new, lp64-old, lp64-new [default: found by asking it]' -r
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l new -d 'The new side: a kerneld of ours, or model [default: the kerneld beside this program]' -r
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l scenarios -d 'A folder of scenarios, or one' -r -F
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l trace -d 'In place of scenarios, what the journal of this state directory recorded' -r -F
@@ -33,7 +34,7 @@ complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l format 
 json\t'Everything'
 junit\t'A test case a scenario'
 tap\t'A line a scenario (TAP 14)'"
-complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l at-once -d 'Scenarios run at a time' -r
+complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l at-once -d 'Scenarios run at a time [default: four for each processor]' -r
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -l all -d 'Show what agrees, too'
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -s V -l version -d 'Print version'
@@ -41,6 +42,7 @@ complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -a "bench"
 complete -c kerneld-compare -n "__fish_kerneld_compare_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kerneld-compare -n "__fish_kerneld_compare_using_subcommand bench" -l new -d 'The kerneld to measure [default: the one beside this program]' -r
 complete -c kerneld-compare -n "__fish_kerneld_compare_using_subcommand bench" -l old -d 'An old kerneld to measure beside it' -r -F
+complete -c kerneld-compare -n "__fish_kerneld_compare_using_subcommand bench" -l layout -d 'The layout that the old kerneld speaks [default: found by asking it]' -r
 complete -c kerneld-compare -n "__fish_kerneld_compare_using_subcommand bench" -l clients -d 'Clients at once' -r
 complete -c kerneld-compare -n "__fish_kerneld_compare_using_subcommand bench" -l requests -d 'Requests of each workload and subject' -r
 complete -c kerneld-compare -n "__fish_kerneld_compare_using_subcommand bench" -l rounds -d 'How often the subjects take turns' -r

@@ -1,7 +1,9 @@
 //! The programs' arguments, and the completions made of them.
 #![forbid(unsafe_code)]
 
-use clap::Command;
+use std::collections::BTreeSet;
+
+use clap::{Arg, Command};
 use clap_complete::Shell;
 use clap_complete::aot::generate;
 
@@ -25,29 +27,37 @@ pub fn programs() -> Vec<Command> {
 /// The file that completes `program` in `shell`: its name and its text.
 #[must_use]
 pub fn completion(program: &Command, shell: Shell) -> (String, Vec<u8>) {
-    let name = program.get_name().to_owned();
+    let name = program.get_name();
     let mut text = Vec::new();
-    generate(shell, &mut without_hidden(program), &name, &mut text);
-    let file = match shell {
-        Shell::Zsh => format!("_{name}"),
-        other => format!("{name}.{other}"),
-    };
-    (file, text)
+    generate(shell, &mut without_hidden(program), name, &mut text);
+    (file_name(name, shell), text)
+}
+
+fn file_name(program: &str, shell: Shell) -> String {
+    match shell {
+        Shell::Zsh => format!("_{program}"),
+        other => format!("{program}.{other}"),
+    }
 }
 
 /// What is not meant to be called by hand is not to be completed either.
 fn without_hidden(program: &Command) -> Command {
-    let kept = program.get_subcommands().filter(|command| !command.is_hide_set()).map(without_hidden);
-    let shown = program.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
-    let mut copy = Command::new(lasting(program.get_name())).args(shown).subcommands(kept);
+    let below = shown_subcommands(program).map(without_hidden);
+    let mut copy =
+        Command::new(lasting(program.get_name())).args(shown_arguments(program).cloned()).subcommands(below);
     copy = copy.disable_help_subcommand(program.is_disable_help_subcommand_set());
     if let Some(about) = program.get_about() {
         copy = copy.about(about.clone());
     }
-    match program.get_version() {
-        Some(version) => copy.version(lasting(version)),
-        None => copy,
-    }
+    copy.version(program.get_version().map(lasting))
+}
+
+fn shown_arguments(program: &Command) -> impl Iterator<Item = &Arg> {
+    program.get_arguments().filter(|argument| !argument.is_hide_set())
+}
+
+fn shown_subcommands(program: &Command) -> impl Iterator<Item = &Command> {
+    program.get_subcommands().filter(|command| !command.is_hide_set())
 }
 
 /// clap keeps names for the whole life of a program; ours is short.
@@ -55,20 +65,16 @@ fn lasting(name: &str) -> &'static str {
     Box::leak(name.to_owned().into_boxed_str())
 }
 
-/// Every long option of `program` and of its subcommands that people see, `--help` and `--version` apart, and short
-/// ones that have no long form.
+/// Every option of `program` and of its subcommands that people see, `--help` and `--version` apart; by its long form,
+/// where it has one.
 #[must_use]
-pub fn options(program: &Command) -> Vec<String> {
-    let shown = program.get_arguments().filter(|argument| !argument.is_hide_set());
-    let own = shown.filter_map(|argument| match (argument.get_long(), argument.get_short()) {
-        (Some(long), _) => Some(format!("--{long}")),
-        (None, Some(short)) => Some(format!("-{short}")),
-        (None, None) => None,
-    });
-    let below = program.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(options);
-    let mut all: Vec<String> =
-        own.chain(below).filter(|name| !matches!(&name[..], "--help" | "--version")).collect();
-    all.sort();
-    all.dedup();
-    all
+pub fn options(program: &Command) -> BTreeSet<String> {
+    let own = shown_arguments(program).filter_map(option_name);
+    let all = own.chain(shown_subcommands(program).flat_map(options));
+    all.filter(|name| !matches!(&name[..], "--help" | "--version")).collect()
+}
+
+fn option_name(argument: &Arg) -> Option<String> {
+    let long = argument.get_long().map(|long| format!("--{long}"));
+    long.or_else(|| argument.get_short().map(|short| format!("-{short}")))
 }

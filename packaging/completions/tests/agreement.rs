@@ -37,7 +37,7 @@ fn manual_pages_name_every_option_and_no_other() {
     for program in programs() {
         let (page, name) = (page(&program), program.get_name().to_owned());
         let documented = documented(&page);
-        let options: BTreeSet<String> = options(&program).into_iter().collect();
+        let options = options(&program);
         told.extend(options.difference(&documented).map(|option| format!("{name}: the page lacks {option}")));
         let long = documented.iter().filter(|option| option.starts_with("--") && option.len() > 2);
         let known = |option: &str| options.contains(option) || FOREIGN.contains(&option);
