@@ -365,7 +365,7 @@ _kerneld__migrate() {
             return 0
             ;;
         kerneld__subcmd__migrate__subcmd__plan)
-            opts="-h --root --config --target --kernel --kernel-root --assume --output --format --help"
+            opts="-h --full --root --config --target --kernel --kernel-root --assume --output --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -55,6 +55,7 @@ complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l format -d 'How to print' -r -f -a "text\t''
 json\t''
 html\t''"
+complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l full -d 'Also show each new file as a difference, and what becomes of every line'
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -l accept -d 'Go on although this line needs a person' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -l root -d 'The old system\'s root directory' -r -F
