@@ -100,7 +100,7 @@ fn with_memory(
 ) -> Result<(), String> {
     let queue = ownership::open(options.key, memory.taken_over())?;
     let served = serve(queue, memory, options, signals, readiness);
-    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
+    let removed = ownership::leave(queue);
     served.and(removed)
 }
 

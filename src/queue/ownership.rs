@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::config::QueueConfig;
+use crate::queue::listeners;
 use kerneld_protocol::client::{Client, Failure};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::Command;
@@ -28,6 +29,21 @@ pub(crate) fn open(key: i32, alone: bool) -> Result<Queue, String> {
         Err(Errno::EEXIST) => adopt(key),
         Err(errno) => Err(format!("cannot make the message queue of key {key:#x}: {}", errno.desc())),
     }
+}
+
+/// Removes the queue, unless somebody still waits on it: a listener of the old days, for which the channel
+/// lived until its last user ended. The next daemon takes it over.
+///
+/// # Errors
+/// A sentence: the system refuses.
+pub(crate) fn leave(queue: Queue) -> Result<(), String> {
+    let waiting = listeners::waiting(queue);
+    if !waiting.is_empty() {
+        let pids: Vec<String> = waiting.iter().map(u32::to_string).collect();
+        info!("leaving the queue to those who still wait on it: process {}", pids.join(", "));
+        return Ok(());
+    }
+    queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()))
 }
 
 /// Tells that a key is served by another daemon, and what that one says of itself.

@@ -125,9 +125,12 @@ impl<D: Daemon> World for Live<D> {
             sleep(Duration::from_millis(1));
         }
         // It has read the message; now its helper may begin, so that the order of helpers is that of steps.
-        let (start, before) = (Instant::now(), self.stage.started());
-        while helper && start.elapsed() < START + 4 * self.late && self.stage.started() == before {
+        let (read, before) = (Instant::now(), self.stage.started());
+        while helper && read.elapsed() < START + 4 * self.late && self.stage.started() == before {
             sleep(Duration::from_millis(2));
+        }
+        if !helper || self.stage.started() > before {
+            self.late = self.late.max(start.elapsed());
         }
     }
 
