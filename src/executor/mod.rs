@@ -5,9 +5,9 @@
 //! thread of its own. What they do is in `life`.
 #![forbid(unsafe_code)]
 
-pub(crate) mod clock;
 mod decision;
 pub(crate) mod delays;
+mod due;
 pub(crate) mod jobs;
 pub(crate) mod life;
 pub(crate) mod persist;
@@ -159,7 +159,12 @@ impl Executor {
         if self.lock().stopping {
             return false;
         }
+        let before = self.life.queue.now();
         let replaced = source.replace();
+        let queue = self.life.queue.now();
+        if queue != before {
+            self.life.answers.journal().serves(queue.id());
+        }
         match replaced {
             Ok(()) => self.lock().intake = Some(source.hold()),
             Err(ref why) => self.give_up(why),

@@ -2,11 +2,13 @@
 //! if nobody fetches them, as the 2.0 kernel dropped old messages from a full queue (`ipc/msg.c`).
 #![forbid(unsafe_code)]
 
-use kerneld_protocol::queue::{Queue, Select};
+use super::ownership::OwnQueue;
+use kerneld_protocol::queue::Select;
 use kerneld_protocol::request::ReplyTo;
 use log::warn;
 use nix::errno::Errno;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long an answer may lie unfetched (`ipc/msg.c`, Linux 2.0).
@@ -36,7 +38,7 @@ struct Unsent {
 /// Answers not yet known to have been fetched. What it does in one call takes a bounded time, however many
 /// there are.
 pub(crate) struct Outbox {
-    queue: Queue,
+    queue: Arc<OwnQueue>,
     /// In the order in which they were due.
     unsent: VecDeque<Unsent>,
     /// Ids of answers sent, with when, the oldest first.
@@ -47,7 +49,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// An outbox onto a queue.
-    pub(crate) fn new(queue: Queue) -> Self {
+    pub(crate) fn new(queue: Arc<OwnQueue>) -> Self {
         Outbox { queue, unsent: VecDeque::new(), sent: VecDeque::new(), by_id: HashMap::new() }
     }
 
@@ -90,7 +92,9 @@ impl Outbox {
         }
         self.sent.pop_front();
         // A younger answer may wait under the same id: then both are left until its turn.
-        if self.is_last_of(id) && self.queue.drain(Select::Exactly(id.into())).is_ok_and(|found| found > 0) {
+        if self.is_last_of(id)
+            && self.queue.now().drain(Select::Exactly(id.into())).is_ok_and(|found| found > 0)
+        {
             warn!("nobody fetched the answer to id {id} in {} s: taken back", ANSWER_LIFE.as_secs());
         }
         true
@@ -115,7 +119,7 @@ impl Outbox {
 
     /// False when there is no room. Any other failure is final: nobody can be answered there.
     fn send(&mut self, id: i32, mtext: &[u8], now: Instant) -> bool {
-        match self.queue.send(i64::from(id), mtext) {
+        match self.queue.now().send(i64::from(id), mtext) {
             Ok(()) => self.remember(id, now),
             Err(Errno::EAGAIN) => return false,
             Err(errno) => warn!("cannot answer id {id}: {}", errno.desc()),
@@ -148,7 +152,7 @@ impl Outbox {
     }
 
     fn queue_is_empty(&self) -> bool {
-        self.queue.stat().is_ok_and(|stat| stat.messages == 0)
+        self.queue.now().stat().is_ok_and(|stat| stat.messages == 0)
     }
 }
 
@@ -156,6 +160,7 @@ impl Outbox {
 mod tests {
     use super::*;
     use kerneld_protocol::queue::Buffer;
+    use kerneld_protocol::queue::Queue;
     use kerneld_protocol::wire::Layout;
 
     fn reply(id: i32) -> ReplyTo {
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn an_unfetched_answer_is_taken_back_but_a_younger_one_under_its_id_stays() {
         with_queue(|queue| {
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             outbox.answer(reply(1000), 0, b"", start);
             outbox.answer(reply(1001), 0, b"", start);
@@ -188,7 +193,7 @@ mod tests {
         with_queue(|queue| {
             while queue.send(300, &[0; 1000]).is_ok() {}
             while queue.send(300, b"").is_ok() {}
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             outbox.answer(reply(1000), 0, b"", start);
             assert_eq!(outbox.next_deadline(start), Some(start + RETRY));
@@ -210,7 +215,7 @@ mod tests {
     fn a_hundred_thousand_answers_that_were_fetched_are_forgotten_one_by_one() {
         with_queue(|queue| {
             queue.send(300, b"a stranger's").unwrap();
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             for id in 1000..101_000 {
                 outbox.answer(reply(id), 0, b"", start);
@@ -229,7 +234,7 @@ mod tests {
     fn many_answers_without_room_are_not_all_tried_at_once() {
         with_queue(|queue| {
             while queue.send(300, b"").is_ok() {}
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             (1000..1100).for_each(|id| outbox.answer(reply(id), 0, b"", start));
             outbox.try_again(start);
