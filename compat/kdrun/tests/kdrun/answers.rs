@@ -171,7 +171,7 @@ fn a_listener_receives_before_during_and_after_a_restart_of_the_daemon() {
 
 fn layout_of(client: &std::path::Path) -> Layout {
     let name = client.file_name().unwrap().to_string_lossy().into_owned();
-    match (name.contains("m32"), name.contains("NEW")) {
+    match (name.contains("i686"), name.contains("NEW")) {
         (true, false) => Layout::Ilp32Old,
         (true, true) => Layout::Ilp32New,
         (false, false) => Layout::Lp64Old,
