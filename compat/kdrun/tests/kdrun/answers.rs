@@ -138,7 +138,7 @@ fn an_old_listener_shares_the_queue_with_the_daemon() {
 
 fn layout_of(client: &std::path::Path) -> Layout {
     let name = client.file_name().unwrap().to_string_lossy().into_owned();
-    match (name.contains("m32"), name.contains("NEW")) {
+    match (name.contains("i686"), name.contains("NEW")) {
         (true, false) => Layout::Ilp32Old,
         (true, true) => Layout::Ilp32New,
         (false, false) => Layout::Lp64Old,
