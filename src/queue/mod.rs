@@ -3,6 +3,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod foreign;
+mod listeners;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod ownership;
