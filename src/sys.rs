@@ -285,9 +285,9 @@ struct PidfdInfo {
 
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 
-mod pidfd {
-    nix::ioctl_readwrite!(get_info, 0xff, 11, super::PidfdInfo);
-}
+/// `PIDFD_GET_INFO`, which carries the size of its structure.
+const PIDFD_GET_INFO: libc::Ioctl =
+    nix::request_code_readwrite!(0xff, 11, size_of::<PidfdInfo>()) as libc::Ioctl;
 
 /// How a process that need not be a child of ours has ended, as `wait` would tell it; `None` until it has been
 /// reaped.
@@ -297,6 +297,6 @@ mod pidfd {
 pub(crate) fn exit_code(process: &OwnedFd) -> Result<Option<i32>, Errno> {
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_code: 0 };
     // SAFETY: the kernel writes no more than the size of this structure, which is part of the request's number.
-    unsafe { pidfd::get_info(process.as_raw_fd(), &raw mut info) }?;
+    Errno::result(unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) })?;
     Ok((info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code))
 }

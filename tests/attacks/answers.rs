@@ -238,3 +238,22 @@ fn everything_ran_and_nothing_is_left(daemon: &mut Daemon, killed: &HashSet<Stri
     assert_eq!(unsafe { libc::shmget(daemon.key, 0, 0) }, -1, "the shared memory is left");
     assert!(!dir.join("state/intake").exists());
 }
+
+#[test]
+fn a_helper_that_survives_its_daemon_is_not_run_beside_itself() {
+    let mut daemon = crate::kills::start();
+    let client = daemon.client(Layout::Ilp32Old);
+    let waiting = std::thread::spawn(move || {
+        client.ask(kerneld_protocol::request::Command::RequestModule, b"wait", None).unwrap()
+    });
+    wait_for("the helper", || daemon.records().len() == 1);
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    crate::kills::start_again(&mut daemon);
+    assert!(daemon.log().contains("is left from before: it is waited for"), "{}", daemon.log());
+    assert_eq!(daemon.status(kerneld_protocol::request::Command::RequestModule, "exit7"), 7);
+    let names = || daemon.records().iter().filter(|record| record.argv[3] == "wait").count();
+    assert_eq!(names(), 1, "one runs already");
+    daemon.go();
+    assert_eq!(waiting.join().unwrap().status, 0);
+}

@@ -45,11 +45,11 @@ pub fn start_again_with(daemon: &mut Daemon, helper: impl Fn(&Path) -> PathBuf) 
     daemon.process = launch(&daemon.dir, daemon.key, &args.each_ref().map(String::as_str));
 }
 
-fn start() -> Daemon {
+pub fn start() -> Daemon {
     start_with(|dir| recorder::install(dir, env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap())
 }
 
-fn start_again(daemon: &mut Daemon) {
+pub fn start_again(daemon: &mut Daemon) {
     start_again_with(daemon, |dir| dir.join(recorder::NAME));
 }
 
