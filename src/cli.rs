@@ -13,8 +13,10 @@ use crate::sys;
 use clap::{Args, Parser, Subcommand};
 use kerneld_protocol::defaults::{default_state_dir, parse_key};
 use kerneld_protocol::queue::DEFAULT_KEY;
+use nix::sys::prctl;
 use nix::unistd::setsid;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -129,6 +131,8 @@ fn serve(start: Start) -> Result<(), String> {
     }
     if start.in_background {
         setsid().map_err(|errno| format!("cannot leave the terminal's session: {}", errno.desc()))?;
+        // For ps, pidof and killall: the program's own name is that of a link in /proc.
+        prctl::set_name(c"kerneld").map_err(|errno| format!("cannot name itself: {}", errno.desc()))?;
         // Of our own, for standard output is /dev/null by the time that we serve.
         let parent = sys::inherited(1);
         readiness.by(parent.map_err(|error| format!("cannot keep the parent's pipe: {error}"))?);
@@ -156,8 +160,8 @@ fn options(start: Start) -> Result<Options, String> {
 
 fn checked_type(only: Option<i64>) -> Result<Option<i64>, String> {
     match only {
-        Some(number) if !(1..=i64::from(i32::MAX)).contains(&number) => {
-            Err(format!("type={number}: a message type is between 1 and {}", i32::MAX))
+        Some(number) if i32::try_from(number).is_err() => {
+            Err(format!("type={number}: no message type is above {}", i32::MAX))
         }
         only => Ok(only),
     }
@@ -170,6 +174,7 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
 /// Starts the same again as a daemon and tells, as kerneld did, when it serves.
 fn start_in_background() -> Result<(), String> {
     let mut daemon = Command::new("/proc/self/exe")
+        .arg0("kerneld")
         .args(std::env::args_os().skip(1))
         .arg("--in-background")
         .stdin(Stdio::null())

@@ -26,17 +26,18 @@ use crate::queue::memory::Memory;
 use crate::queue::outbox::Outbox;
 use crate::queue::ownership;
 use crate::readiness::Readiness;
-use crate::state_dir::StateDir;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
 use log::{info, warn};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::fmt::Display;
-use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::fs::{DirBuilder, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ pub(crate) struct Options {
     pub(crate) state_dir: PathBuf,
     /// Log to standard error and stay.
     pub(crate) foreground: bool,
-    /// Which types to serve: kerneld's `type=N`, else 1 to 255.
+    /// Which types to serve: the number of kerneld's `type=N`; else 1 to 255.
     pub(crate) only_type: Option<i64>,
     /// What the command line says of helpers.
     pub(crate) overrides: Overrides,
@@ -67,7 +68,7 @@ pub(crate) struct Options {
 impl Options {
     /// Which requests are served.
     fn select(&self) -> Select {
-        self.only_type.map_or(Select::UpTo(255), Select::Exactly)
+        self.only_type.map_or(Select::UpTo(255), Select::of_word)
     }
 }
 
@@ -76,65 +77,54 @@ impl Options {
 /// # Errors
 /// A sentence that says what prevented the start, or what ended the service.
 pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
-    let failed = |what: &str, why: &dyn Display| format!("cannot {what}: {why}");
-    sys::close_inherited(&readiness.descriptors()).map_err(|errno| failed("close descriptors", &errno))?;
-    sys::default_signals().map_err(|errno| failed("reset signals", &errno.desc()))?;
-    ignore_file_size_limit().map_err(|error| failed("listen for signals", &error))?;
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| failed("listen for signals", &error))?;
-    let state_dir = StateDir::take(&options.state_dir).map_err(|error| error.to_string())?;
+    sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
+    sys::close_on_exec()
+        .map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let pid_file = lock_state_dir(&options.state_dir)?;
     start_log(&options)?;
-    std::env::set_current_dir("/").map_err(|error| failed("change to /", &error))?;
-    let user = intake_user(&options.config)?;
-    let uid = user.map(|(uid, _)| uid);
-    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key, uid).to_string())?;
-    let alone = memory.taken_over();
-    let opened = ownership::open(options.key, uid, alone).map_err(|error| {
-        let _ = (!alone).then(|| memory.remove());
-        error.to_string()
-    })?;
-    let served = serve(opened.queue, memory, user, options, &mut signals, readiness);
-    match served {
-        Ok(None) => opened.queue.remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
-        // It stays, with what waits on it and in the ring, for a daemon that a service manager may start next.
-        Ok(Some(why)) => return Err(why),
-        Err(why) => {
-            if opened.is_new {
-                let _ = opened.queue.remove();
-                let _ = memory.remove();
-            }
-            return Err(why);
-        }
-    }
-    memory.remove()?;
-    state_dir.give_up();
-    Ok(())
+    std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
+    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key))?;
+    let served = with_memory(memory, options, &mut signals, readiness);
+    let removed = memory.remove();
+    drop(pid_file);
+    served.and(removed)
 }
 
-/// A write past the limit fails then, and does not end the daemon. A handler, which helpers do not inherit.
-fn ignore_file_size_limit() -> io::Result<()> {
-    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
-}
-
-/// Serves requests; why that had to end, unless a signal ended it.
-fn serve(
-    queue: Queue,
+fn with_memory(
     memory: Memory,
-    user: Option<(u32, u32)>,
     options: Options,
     signals: &mut Signals,
     readiness: Readiness,
-) -> Result<Option<String>, String> {
-    let uid = user.map(|(uid, _)| uid);
-    ownership::give_access(queue, &options.config.queue, uid).map_err(|error| error.to_string())?;
+) -> Result<(), String> {
+    let queue = ownership::open(options.key, memory.taken_over())?;
+    let served = serve(queue, memory, options, signals, readiness);
+    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
+    served.and(removed)
+}
+
+fn serve(
+    queue: Queue,
+    memory: Memory,
+    options: Options,
+    signals: &mut Signals,
+    readiness: Readiness,
+) -> Result<(), String> {
+    let user = intake_user(&options.config)?;
+    ownership::give_access(queue, &options.config.queue, user)?;
     let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue, &options)?;
     let sockets = Sockets::make(&options.state_dir)?;
-    let source = Source::start(
-        plan(queue, memory, user, &sockets, &options),
-        memory.position(queue.id()),
-        journal.next_request(),
-    )?;
+    let changing = Changing { persist: persist_numbers(&options.config), user };
+    let plan = Plan {
+        memory,
+        sockets: sockets.short_path(),
+        queue,
+        only_type: options.only_type,
+        changing: Arc::new(RwLock::new(changing)),
+    };
+    let source = Source::start(plan, memory.position(queue.id()), journal.next_request())?;
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
@@ -146,20 +136,7 @@ fn serve(
     readiness.tell();
     wait_for_end(signals, || reread(&options, queue, &life, &executor));
     executor.stop(GRACE);
-    Ok(executor.failure())
-}
-
-/// How intakes are started.
-fn plan(
-    queue: Queue,
-    memory: Memory,
-    user: Option<(u32, u32)>,
-    sockets: &Sockets,
-    options: &Options,
-) -> Plan {
-    let changing = Changing { persist: persist_numbers(&options.config), user };
-    let (sockets, only_type) = (sockets.short_path(), options.only_type);
-    Plan { memory, sockets, queue, only_type, changing: Arc::new(RwLock::new(changing)) }
+    executor.failure().map_or(Ok(()), Err)
 }
 
 /// The life of requests under these settings.
@@ -193,8 +170,7 @@ fn reread(options: &Options, queue: Queue, life: &Life, executor: &Executor) {
     let reread =
         config::load(options.config_file.as_deref()).map_err(|error| error.to_string()).and_then(|config| {
             let user = intake_user(&config)?;
-            let uid = user.map(|(uid, _)| uid);
-            ownership::give_access(queue, &config.queue, uid).map_err(|error| error.to_string())?;
+            ownership::give_access(queue, &config.queue, user)?;
             if options.config.journal != config.journal {
                 warn!("SIGHUP: [journal] takes effect at the next start");
             }
@@ -241,4 +217,27 @@ fn start_log(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot open a log: {error}"))?;
     crate::logging::start(log, kernel);
     Ok(())
+}
+
+/// Makes the state directory and takes its pid file; two daemons cannot share one.
+fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
+    let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let owner = dir.symlink_metadata().map_err(failed)?.uid();
+    if owner != Uid::effective().as_raw() {
+        return Err(format!(
+            "the state directory {} belongs to user {owner}, not to the user who starts kerneld",
+            dir.display()
+        ));
+    }
+    let path = dir.join("pid");
+    let file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, _)| {
+        let mut pid = String::new();
+        let _ = file.read_to_string(&mut pid);
+        format!("{} belongs to a running kerneld (pid {})", path.display(), pid.trim())
+    })?;
+    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
+    Ok(lock)
 }

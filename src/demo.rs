@@ -21,7 +21,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A module that no kernel has: nothing is changed on this machine.
-const MISSING: &str = "kerneld-demo-missing";
+const MISSING: &str = "no-module";
 
 /// One request of the demo, and what must come back.
 struct Step {
@@ -33,7 +33,7 @@ struct Step {
 
 /// What came of it.
 struct Row {
-    request: String,
+    request: &'static str,
     layout: Layout,
     ran: String,
     status: Result<i32, Failure>,
@@ -76,8 +76,8 @@ impl Demo {
             None => recorder::install(dir.path(), &program().map_err(failed)?).map_err(failed)?,
         };
         match &modprobe {
-            Some(path) => println!("Helper: {}, asked for modules that no kernel has.\n", path.display()),
-            None => println!("Helper: a recorder in modprobe's place, for this machine has no modprobe.\n"),
+            Some(path) => println!("Helper: {}, asked for a module that no kernel has.", path.display()),
+            None => println!("Helper: a recorder in modprobe's place, for this machine has no modprobe."),
         }
         let missing = if modprobe.is_some() { 1 } else { 0 };
         let daemon = launch(&dir, key, &helper).map_err(failed)?;
@@ -124,7 +124,7 @@ impl Demo {
         let ran = self.ran().split_off(ran_before);
         let status = answer.map(|answer| answer.status);
         Row {
-            request: format!("{} '{}'", step.command, step.text),
+            request: step.text,
             layout: step.layout,
             right: status == Ok(step.expected) && ran.len() <= 1,
             ran: ran.into_iter().next().unwrap_or_else(|| "nothing: refused".to_owned()),
@@ -150,9 +150,9 @@ impl Demo {
             [Some(mine), other.join().ok()]
         });
         let ran = self.ran().split_off(ran_before);
-        let note = if ran.len() == 1 { "one helper for both" } else { "the first had ended already" };
+        let note = if ran.len() == 1 { "for both" } else { "one each" };
         let row = |(answer, micros): (Result<Answer, Failure>, u128)| Row {
-            request: format!("request_module '{name}' (two at once)"),
+            request: name,
             layout: Layout::Lp64New,
             ran: format!("{} ({note})", ran.first().map_or("nothing", String::as_str)),
             right: answer.as_ref().is_ok_and(|answer| answer.status == self.steps()[0].expected),
@@ -222,10 +222,10 @@ fn real_modprobe() -> Option<PathBuf> {
     ["/sbin/modprobe", "/usr/sbin/modprobe"].into_iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-/// A path by its last part: that of the recorder is long and says nothing.
+/// A path by its last part: the helper's is told above the table.
 fn short(word: &kerneld_journal::Text) -> String {
     let word = word.to_string();
-    word.strip_suffix(recorder::NAME).map_or(word.clone(), |_| recorder::NAME.to_owned())
+    word.rsplit('/').next().map_or(word.clone(), str::to_owned)
 }
 
 fn print(rows: &[Row]) {
@@ -237,12 +237,13 @@ fn print(rows: &[Row]) {
     let width = |text: &dyn Fn(&Row) -> usize| rows.iter().map(text).max().unwrap_or(0);
     let request = width(&|row| row.request.len());
     let ran = width(&|row| row.ran.len());
-    println!("{:request$}  {:9}  {:ran$}  {:>10}  {:>8}", "request", "layout", "argv run", "status", "µs");
+    println!("Each line is a request_module in one of the layouts; the last two came at once.\n");
+    println!("{:request$}  {:9}  {:ran$}  {:>10}  {:>6}", "module", "layout", "ran", "status", "µs");
     for row in rows {
         let mark = if row.right { "" } else { "  ← not as expected" };
         let (status, layout) = (status(row), row.layout);
         println!(
-            "{:request$}  {layout:9}  {:ran$}  {status:>10}  {:>8}{mark}",
+            "{:request$}  {layout:9}  {:ran$}  {status:>10}  {:>6}{mark}",
             row.request, row.ran, row.micros
         );
     }

@@ -17,7 +17,6 @@ mod modules;
 mod order;
 mod queue;
 mod readiness;
-mod state_dir;
 mod sys;
 mod threads;
 

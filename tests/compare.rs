@@ -6,6 +6,7 @@ use kerneld_compare::verdict::differences;
 use kerneld_compare::verdict::output::{Format, render};
 use kerneld_compare::verdict::suite::Suite;
 use kerneld_compare::{bench, role, scenario};
+use kerneld_protocol::wire::Layout;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -22,11 +23,11 @@ fn main() -> ExitCode {
 /// Arguments are parts of scenario names, as for other tests; options of the usual harness mean nothing here.
 fn compare() -> Result<ExitCode, String> {
     let names: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let mut scenarios = scenario::load(Path::new("tests/scenarios"))?;
+    let mut scenarios = scenario::load(Path::new("tests/scenarios"), Layout::Lp64New)?;
     let all = scenarios.len();
     scenarios.retain(|scenario| names.is_empty() || names.iter().any(|name| scenario.name.contains(name)));
     let suite = Suite {
-        old: &Subject::Model,
+        old: &Subject::MODEL,
         new: &Subject::Ours(env!("CARGO_BIN_EXE_kerneld").into()),
         differences: &differences::load(Path::new("tests/differences.toml"))?,
         complete: scenarios.len() == all,

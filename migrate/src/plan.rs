@@ -81,7 +81,8 @@ impl Plan {
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
                 let meaning = Meaning::of(&statements, &mut account);
-                let mut files = modprobe_d::files(&meaning, &found.loaded, kernel.as_ref(), &mut account);
+                let mut files =
+                    modprobe_d::files(&root, &meaning, &found.loaded, kernel.as_ref(), &mut account);
                 files.extend(daemon::files(&found, &meaning, &mut account));
                 (meaning, files)
             }

@@ -23,7 +23,7 @@ const DECIDED_PERCENT: usize = 98;
 
 /// How many lines the program may still get wrong, how many parameters it may still write that a module lacks, and
 /// in how many systems `verify` may still find differences: to be lowered to 0.
-const STILL: (usize, usize, usize) = (8, 0, 1);
+const STILL: (usize, usize, usize) = (1, 0, 0);
 
 #[test]
 fn the_fates_are_those_of_the_files() {

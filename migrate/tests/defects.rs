@@ -200,9 +200,9 @@ const ROWS: &[Row] = &[
     ),
     row(
         26,
-        "pre-install tulip /etc/check-irq\npre-remove tulip /etc/may-go",
+        "pre-install tulip /sbin/check-irq\npre-remove tulip /etc/may-go",
         &[
-            "install tulip /etc/check-irq && /sbin/modprobe --ignore-install tulip $CMDLINE_OPTS",
+            "install tulip { [ ! -x /sbin/check-irq ] || /sbin/check-irq; } && /sbin/modprobe --ignore-install tulip $CMDLINE_OPTS",
             "remove tulip /etc/may-go && /sbin/modprobe -r --ignore-remove tulip",
         ],
         &[],
@@ -212,7 +212,7 @@ const ROWS: &[Row] = &[
         27,
         "alias sound-slot-0 es1371\npost-install sound-slot-0 /bin/aumix -L",
         &[
-            "install sound-slot-0 [ -d /sys/module/snd_ens1371 ] || { /sbin/modprobe snd-ens1371 && /bin/aumix -L; }",
+            "install sound-slot-0 [ -d /sys/module/snd_ens1371 ] || { /sbin/modprobe snd-ens1371 && { [ ! -x /bin/aumix ] || /bin/aumix -L; }; }",
         ],
         &["alias sound-slot-0"],
         &[],

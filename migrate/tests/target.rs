@@ -181,3 +181,61 @@ fn no_pattern_hides_finer_aliases_of_the_kernel() {
         assert!(answer.lines.contains(&module.replace('-', "_")), "{name}: {answer:?}");
     }
 }
+
+#[test]
+fn off_does_not_pretend_to_switch_off_what_is_built_in() {
+    for (line, switch) in [
+        ("alias net-pf-10 off", "ipv6.disable=1"),
+        ("alias char-major-4 off", "8250.nr_uarts=0"),
+        ("alias char-major-10-175 off", "agp=off"),
+        ("alias net-pf-1 off", "no switch of its own"),
+    ] {
+        let Some(planned) = planned(line) else { return };
+        let (fate, why) = fate(&planned, 1);
+        assert!(fate == Fate::NeedsAttention && why.contains(switch), "{line}: {why}");
+        assert_eq!(live_lines(&planned), Vec::<String>::new(), "{line}");
+    }
+    let planned = planned("alias net-pf-5 off").expect("the kernel was there");
+    assert_eq!(open_places(&planned), Vec::<String>::new(), "appletalk is a module: no request loads it");
+}
+
+#[test]
+fn a_lost_helper_never_keeps_a_module_from_being_loaded() {
+    for (line, open, written) in [
+        ("pre-install tulip /etc/init.d/cards start", true, ""),
+        ("install tulip /etc/init.d/cards start", true, ""),
+        ("pre-install pcmcia_core /sbin/cardmgr", true, ""),
+        ("post-install soundcore /bin/aumix -L", true, ""),
+        ("post-install parport_pc echo 7 > /proc/parport/0/irq", true, ""),
+        (
+            "post-install tulip /etc/init.d/cards start",
+            false,
+            "install tulip /sbin/modprobe --ignore-install tulip $CMDLINE_OPTS && \
+             { [ ! -x /etc/init.d/cards ] || /etc/init.d/cards start; }",
+        ),
+        (
+            "pre-install tulip /sbin/mii-tool eth0",
+            false,
+            "install tulip { [ ! -x /sbin/mii-tool ] || /sbin/mii-tool eth0; } && \
+             /sbin/modprobe --ignore-install tulip $CMDLINE_OPTS",
+        ),
+    ] {
+        let Some(planned) = planned(line) else { return };
+        let (fate, why) = fate(&planned, 1);
+        assert_eq!(fate == Fate::NeedsAttention, open, "{line}: {why}");
+        assert_eq!(live_lines(&planned).join("\n"), written, "{line}");
+    }
+}
+
+#[test]
+fn only_what_is_written_counts_as_rewritten() {
+    let Some(kernel) = real_kernel() else { return };
+    let root = root_with("options eepro100 full_duplex=1\nalias nothing 3c503\noptions sound dmabuf=1\n");
+    std::fs::write(root.path().join("etc/modules"), "nvidia\n3c503\nlp\n").expect("a file");
+    let planned = plan(root.path(), Some(&kernel));
+    for line in planned.account.lines() {
+        let live = line.output.iter().any(|place| place.live);
+        assert_eq!(line.fate == Some(Fate::Rewritten), live, "{} {:?}", line.place(), line.why);
+    }
+    assert_eq!(live_lines(&planned), ["lp"]);
+}

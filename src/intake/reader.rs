@@ -13,7 +13,7 @@ use kerneld_protocol::queue::{CAPACITY, Queue};
 use log::{LevelFilter, warn};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -39,8 +39,11 @@ pub(crate) fn run(sockets: &Path) -> Result<(), String> {
     let (receiver, set_up) = receive_set_up(sockets)?;
     let ring = Memory::attach(set_up.memory)?.ring();
     // A signal only ends a wait, so that what was told is looked at.
-    signal_hook::flag::register(SIGUSR1, Arc::default())
-        .map_err(|error| format!("cannot listen for signals: {error}"))?;
+    // SIGHUP is for the executor, and must not end us where a script sends it to all that is called kerneld.
+    for signal in [SIGUSR1, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::default())
+            .map_err(|error| format!("cannot listen for signals: {error}"))?;
+    }
     sandbox::leave_file_system()?;
     let served = Served::new(set_up.only_type, set_up.persist);
     let orders = Arc::new(Orders { served: RwLock::new(served), ending: AtomicBool::new(false) });

@@ -21,7 +21,7 @@ pub(crate) struct Served {
 impl Served {
     /// This one type, or all of kerneld's: 1 to 255.
     pub(crate) fn new(only_type: Option<i64>, persist: PersistNumbers) -> Self {
-        Served { select: only_type.map_or(Select::UpTo(255), Select::Exactly), persist }
+        Served { select: only_type.map_or(Select::UpTo(255), Select::of_word), persist }
     }
 
     /// Makes an order of a message.

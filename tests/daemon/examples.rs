@@ -79,3 +79,15 @@ fn the_manual_page_has_every_option_and_command() {
         assert!(told || command == "help", "kerneld.8 says nothing of {command}");
     }
 }
+
+/// The README shows it, and a terminal may have 80 columns.
+#[test]
+fn the_demo_succeeds_within_80_columns_and_says_what_ran() {
+    let demo = kerneld().arg("demo").output().unwrap();
+    let shown = String::from_utf8(demo.stdout).unwrap();
+    assert!(demo.status.success(), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    for wanted in ["ilp32-old", "lp64-new", "-22 EINVAL", "nothing: refused"] {
+        assert!(shown.contains(wanted), "{wanted} in {shown}");
+    }
+}

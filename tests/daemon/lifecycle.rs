@@ -1,13 +1,13 @@
 //! Start, end, and what happens when a part of it dies.
 
-use crate::support::{Daemon, PATIENCE, comm, fresh_key, kerneld, program, wait_for, wait_until_ready};
+use crate::support::{Daemon, PATIENCE, comm, fresh_key, kerneld, program, wait_for};
 use kerneld_protocol::client::{Client, Failure};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::Layout;
-use kerneld_test_support::{as_root, have_program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
 use tempfile::TempDir;
 
 #[test]
@@ -30,9 +30,27 @@ fn in_the_background_it_tells_its_pid_once_it_serves() {
     let answer =
         Client::open(key, Layout::Lp64New).unwrap().ask(Command::Debug, b"", Some(PATIENCE)).unwrap();
     assert!(String::from_utf8(answer.text).unwrap().contains(&format!("pid={pid}, delay=5, keep, nodebug")));
+    // As ps, pidof and killall find it; `killall -HUP kerneld` is how old scripts have it read its configuration again.
+    assert_eq!(comm(pid), "kerneld");
+    assert!(fs::read(format!("/proc/{pid}/cmdline")).unwrap().starts_with(b"kerneld\0"));
+    assert_eq!(fs::read_to_string(dir.path().join("state/pid")).unwrap(), format!("{pid}\n"));
     kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
     wait_for("the queue to go", || Queue::open(key).is_err());
     wait_for("the daemon to go", || comm(pid) != "kerneld");
+    assert!(!dir.path().join("state/pid").exists());
+}
+
+/// As `kill -HUP $(pidof kerneld)` does, which finds the intake by its program, too.
+#[test]
+fn a_signal_to_all_its_processes_leaves_the_intake_running() {
+    let daemon = Daemon::start(&[]);
+    let intake = daemon.intake();
+    for _ in 0..20 {
+        kill(Pid::from_raw(intake), Signal::SIGHUP).unwrap();
+        daemon.signal(Signal::SIGHUP);
+        assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+    }
+    assert_eq!(daemon.intake(), intake);
 }
 
 #[test]
@@ -203,114 +221,5 @@ fn a_service_manager_is_told_when_requests_are_served() {
     let length = manager.recv(&mut text).unwrap();
     let told = String::from_utf8_lossy(&text[..length]);
     assert!(told.lines().any(|line| line == "READY=1"), "{told}");
-    assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
-}
-
-/// Runs the daemon by way of a shell, which may prepare what it inherits.
-fn from_shell(dir: TempDir, before: &str, args: &str) -> Daemon {
-    let key = fresh_key();
-    std::fs::write(dir.path().join("empty.toml"), "").unwrap();
-    let (program, path) = (env!("CARGO_BIN_EXE_kerneld"), dir.path().display());
-    let script = format!(
-        "{before} exec {program} --foreground --dry-run --ready-fd 1 --key {key} --state-dir {path}/state \
-         --config {path}/empty.toml {args}"
-    );
-    let mut process = std::process::Command::new("/bin/sh")
-        .args(["-c", &script])
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    if !wait_until_ready(&mut process) {
-        panic!("{}", std::io::read_to_string(process.stderr.take().unwrap()).unwrap());
-    }
-    Daemon { key, dir, process }
-}
-
-#[test]
-fn a_log_that_nobody_reads_holds_nobody_up() {
-    let mut daemon = from_shell(TempDir::new().unwrap(), "", "debug");
-    // Some 500 bytes of log each, into a pipe of 65536.
-    for number in 0..1000 {
-        assert_eq!(daemon.status(Command::RequestModule, &format!("{number:050}")), 0);
-    }
-    kill(Pid::from_raw(daemon.process.id() as i32), Signal::SIGTERM).unwrap();
-    assert!(daemon.process.wait().unwrap().success());
-    assert_eq!(Queue::open(daemon.key), Err(nix::errno::Errno::ENOENT));
-}
-
-#[test]
-fn what_was_open_at_the_start_reaches_neither_process() {
-    let daemon = from_shell(TempDir::new().unwrap(), "exec 7</dev/zero 9</dev/zero;", "");
-    for pid in [daemon.process.id() as i32, daemon.intake()] {
-        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-        let targets = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
-        assert!(targets.map(|target| target.to_string_lossy().into_owned()).all(|name| name != "/dev/zero"));
-    }
-}
-
-#[test]
-fn a_limit_on_the_size_of_files_costs_records_and_no_answers() {
-    let daemon = from_shell(TempDir::new().unwrap(), "ulimit -f 1;", "");
-    for _ in 0..50 {
-        assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
-    }
-}
-
-#[test]
-fn a_full_state_folder_does_not_keep_it_from_serving() {
-    if !as_root() || !have_program("unshare") {
-        return;
-    }
-    let dir = TempDir::new().unwrap();
-    let state = dir.path().join("state");
-    let full = format!(
-        "mkdir {0}; exec unshare -m /bin/sh -c 'mount -t tmpfs -o size=4k,mode=700 none {0}; \
-         head -c 5000 /dev/zero >{0}/full 2>/dev/null; shift; exec \"$@\"' sh",
-        state.display()
-    );
-    // The next word is `exec`, which the shell within shifts away.
-    let daemon = from_shell(dir, &full, "");
-    assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
-}
-
-#[test]
-fn a_queue_that_another_user_made_is_removed_by_root_and_refused_by_users() {
-    if !as_root() {
-        return;
-    }
-    let key = fresh_key();
-    let dirs = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-    let start = |dir: &TempDir, user: u32| {
-        use std::os::unix::process::CommandExt;
-        std::os::unix::fs::chown(dir.path(), Some(user), None).unwrap();
-        std::fs::write(dir.path().join("empty.toml"), "").unwrap();
-        kerneld()
-            .args(["--foreground", "--dry-run", "--ready-fd=1", "--key", &key.to_string()])
-            .arg(format!("--state-dir={}", dir.path().join("state").display()))
-            .arg(format!("--config={}", dir.path().join("empty.toml").display()))
-            .uid(user)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
-            .spawn()
-            .unwrap()
-    };
-    let [theirs, ours] = dirs;
-    let mut squatter = start(&theirs, 4242);
-    assert!(wait_until_ready(&mut squatter));
-    let queue = Queue::open(key).unwrap();
-    let mut process = start(&ours, 0);
-    assert!(wait_until_ready(&mut process));
-    let daemon = Daemon { key, dir: ours, process };
-    assert!(daemon.queue() != queue && daemon.queue().stat().unwrap().creator.0 == 0);
-    assert!(daemon.log().contains("made by user 4242"), "{}", daemon.log());
-    assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
-    squatter.kill().unwrap();
-    squatter.wait().unwrap();
-    let mut squatter = start(&theirs, 4242);
-    assert!(!wait_until_ready(&mut squatter) && !squatter.wait().unwrap().success());
-    let told = std::fs::read_to_string(theirs.path().join("log")).unwrap();
-    assert!(told.contains("belongs to another user"), "{told}");
     assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
 }

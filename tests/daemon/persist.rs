@@ -67,7 +67,7 @@ fn admpersist_and_the_daemon_see_the_same() {
     assert_eq!((got.status, got.text), (8, [5i32, -1].map(i32::to_ne_bytes).concat()));
     let set = Change::Set(key("volume"), 75i32.to_ne_bytes().to_vec()).encode();
     ask(&daemon, Layout::Lp64New, SET, &set);
-    assert_eq!(admpersist(daemon.dir.path(), &[]), "sb_irq=5,-1\nvolume=75\n");
+    assert_eq!(admpersist(daemon.dir.path(), &[]), "sb_irq=0x5,0xffffffff\nvolume=0x4b\n");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_was_answered_survives_the_daemons_death() {
     assert_eq!(ask(&daemon, Layout::Ilp32New, SET, &set).status, 0);
     daemon.signal(Signal::SIGKILL);
     daemon.process.wait().unwrap();
-    assert_eq!(admpersist(daemon.dir.path(), &[]), "volume=75\n");
+    assert_eq!(admpersist(daemon.dir.path(), &[]), "volume=0x4b\n");
     daemon.queue().remove().unwrap();
 }
 
@@ -91,7 +91,7 @@ fn broken_records_are_refused_and_change_nothing() {
     }
     assert_eq!(ask(&daemon, Layout::Lp64New, GET, b"").status, -libc::EINVAL);
     assert_eq!(ask(&daemon, Layout::Lp64New, SET, &[0; 12]).status, 0, "keylen 0 is ignored");
-    assert_eq!(admpersist(daemon.dir.path(), &[]), "volume=75\n");
+    assert_eq!(admpersist(daemon.dir.path(), &[]), "volume=0x4b\n");
 }
 
 #[test]

@@ -45,8 +45,5 @@ fn run(request: &Request) -> i32 {
         .args([option, "-s", &String::from_utf8_lossy(request.text)])
         .stdin(Stdio::null())
         .stdout(Stdio::null());
-    if let Some(pid) = request.reply.sender_pid() {
-        modprobe.env("KERNELD_TRIGGER", pid.to_string());
-    }
     modprobe.status().ok().and_then(|status| status.code()).unwrap_or(1)
 }

@@ -7,8 +7,9 @@ use crate::scenario::{self, trace};
 use crate::subject::Subject;
 use crate::verdict::differences;
 use crate::verdict::output::{self, Format};
-use crate::verdict::suite::Suite;
+use crate::verdict::suite::{self, Suite};
 use clap::{Args, Parser, Subcommand};
+use kerneld_protocol::wire::Layout;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +44,9 @@ struct Bench {
     /// An old kerneld to measure beside it
     #[arg(long, value_name = "PATH")]
     old: Option<PathBuf>,
+    /// The layout that the old kerneld speaks [default: found by asking it]
+    #[arg(long, value_name = "LAYOUT", requires = "old")]
+    layout: Option<Layout>,
     /// Clients at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one)]
     clients: usize,
@@ -75,6 +79,10 @@ struct Compare {
     /// The old side: model, or a program that serves the channel, as kerneld itself
     #[arg(long, default_value = "model")]
     old: String,
+    /// The layout that the old program speaks: ilp32-old, ilp32-new, lp64-old, lp64-new [default: found by
+    /// asking it]
+    #[arg(long, value_name = "LAYOUT")]
+    layout: Option<Layout>,
     /// The new side: a kerneld of ours, or model [default: the kerneld beside this program]
     #[arg(long)]
     new: Option<String>,
@@ -93,9 +101,9 @@ struct Compare {
     /// Show what agrees, too
     #[arg(long)]
     all: bool,
-    /// Scenarios run at a time
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    at_once: usize,
+    /// Scenarios run at a time [default: four for each processor]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    at_once: Option<usize>,
     /// Only scenarios of these names (* stands for any text)
     #[arg(value_name = "NAME", value_parser = Pattern::new)]
     names: Vec<Pattern>,
@@ -139,11 +147,12 @@ fn print(text: &str) {
 }
 
 fn compare(args: &Compare) -> Result<u8, String> {
-    let (old, new) = (old(&args.old)?, new(args.new.as_deref())?);
+    let (old, new) = (old(&args.old, args.layout)?, new(args.new.as_deref())?);
+    let new = new.beside(&old);
     let differences = differences::load(&args.differences)?;
     let mut scenarios = match &args.trace {
         Some(dir) => vec![trace::load(dir)?],
-        None => scenario::load(&args.scenarios)?,
+        None => scenario::load(&args.scenarios, old.layout())?,
     };
     if !args.names.is_empty() {
         scenarios.retain(|scenario| args.names.iter().any(|name| name.matches(&scenario.name)));
@@ -152,23 +161,23 @@ fn compare(args: &Compare) -> Result<u8, String> {
         return Err("no scenario has a name like that".to_owned());
     }
     let complete = args.names.is_empty() && args.trace.is_none() && args.scenarios.is_dir();
-    let at_once = args.at_once.max(1);
+    let at_once = args.at_once.unwrap_or_else(suite::at_once);
     let suite = Suite { old: &old, new: &new, differences: &differences, complete, at_once };
     let report = suite.run(&scenarios);
     print(&output::render(&report, args.format, args.all)?);
     Ok(report.exit_status())
 }
 
-fn old(name: &str) -> Result<Subject, String> {
+fn old(name: &str, layout: Option<Layout>) -> Result<Subject, String> {
     match name {
-        "model" => Ok(Subject::Model),
-        path => program(Path::new(path)).map(Subject::Old),
+        "model" => Ok(Subject::MODEL),
+        path => Subject::old(program(Path::new(path))?, layout),
     }
 }
 
 fn new(name: Option<&str>) -> Result<Subject, String> {
     match name {
-        Some("model") => Ok(Subject::Model),
+        Some("model") => Ok(Subject::MODEL),
         Some(path) => program(Path::new(path)).map(Subject::Ours),
         None => program(&beside_us("kerneld")?).map(Subject::Ours),
     }

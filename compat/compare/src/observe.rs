@@ -87,6 +87,8 @@ pub struct Observation {
     pub left: BTreeMap<String, usize>,
     /// Whether the daemon ended without being told to.
     pub ended: bool,
+    /// Milliseconds by which something of ours, or a helper, came late at most: how busy the machine was.
+    pub late: u64,
 }
 
 /// Coarse time: whole seconds, with most of a second's grace for a busy machine. Scenarios therefore

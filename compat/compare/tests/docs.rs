@@ -2,6 +2,7 @@
 
 use kerneld_compare::scenario;
 use kerneld_compare::verdict::differences;
+use kerneld_protocol::wire::Layout;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,7 @@ fn each_scenario_is_in_the_list_of_behaviours_and_the_other_way_round() {
     let (_, lists) = text.split_once("Scenarios: ").unwrap();
     let lists: String = lists.split("\n\n").filter(|part| !part.starts_with('#')).collect();
     let mentioned: BTreeSet<&str> = lists.split('`').skip(1).step_by(2).collect();
-    let scenarios = scenario::load(&project().join("tests/scenarios")).unwrap();
+    let scenarios = scenario::load(&project().join("tests/scenarios"), Layout::Lp64New).unwrap();
     let existing: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     let missing: Vec<_> = existing.difference(&mentioned).collect();
     assert!(missing.is_empty(), "not in docs/behaviour.md: {missing:?}");

@@ -1,5 +1,6 @@
 //! The model of the old kerneld against the answers that the real one gave.
 
+use kerneld_compare::model::Build;
 use kerneld_compare::verdict::cells::compare;
 use kerneld_compare::{scenario, world};
 use kerneld_protocol::wire::Message;
@@ -39,8 +40,9 @@ fn answer_of_the_model(vector: &Recorded) -> (String, String, String) {
         "about = \"\"\n{HELPERS}\n{}\n[[step]]\nask = \"a\"\ncommand = {mtype}\ntext = {request_text:?}\nlayout = \"{layout}\"\n",
         before(vector)
     );
-    let scenario = scenario::parse(&text, Path::new("vector.toml")).unwrap();
-    let seen = world::model::run(&scenario).unwrap();
+    let scenario = scenario::parse(&text, Path::new("vector.toml"), layout).unwrap();
+    let seen =
+        world::model::run(&scenario, Build { new_protocol: vector.layout().has_pid(), word: None }).unwrap();
     let cells = compare("vector", &seen, &seen, &[]);
     let cell = |what: &str| cells.iter().find(|cell| cell.what == what).unwrap().old.clone();
     let lines = cells.iter().filter(|cell| cell.what.starts_with("answer a line"));

@@ -16,6 +16,7 @@ use kerneld_protocol::queue::DEFAULT_KEY;
 /// been started directly. Its children are served too, for as long as one lives.
 #[derive(Parser)]
 #[command(
+    name = "kdrun",
     version,
     override_usage = "kdrun [--key KEY | --qid ID] [--wait SECONDS] [--verbose] PROGRAM [ARG]..."
 )]

@@ -16,7 +16,7 @@ pub const NEW_PROTOCOL_VERSION: u16 = 2;
 pub const MAX_ID: i64 = 0x7fff_ffff;
 
 /// How a sender's compiler and protocol laid out `mtext`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// 32-bit sender, old protocol: `id:4 text…`.

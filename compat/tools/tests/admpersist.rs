@@ -31,23 +31,24 @@ fn sets_lists_and_deletes() {
     let admin = Admin::new();
     admin.run(&[]).success().stdout("");
     admin.run(&["sb_irq=5", "sb_io=0x220,0x388", "volume=-1"]).success().stdout("");
-    admin.run(&[]).success().stdout("sb_io=544,904\nsb_irq=5\nvolume=-1\n");
+    admin.run(&[]).success().stdout("sb_io=0x220,0x388\nsb_irq=0x5\nvolume=0xffffffff\n");
+    admin.run(&["sb_io", "irq", "sb_irq=010"]).success().stdout("sb_io=0x220,0x388\n'irq' not found\n");
+    admin.run(&["sb_irq"]).success().stdout("sb_irq=0x8\n");
     admin.run(&["sb_irq=7"]).success();
     admin.run(&["-d", "sb_io", "volume"]).success();
-    admin.run(&[]).success().stdout("sb_irq=7\n").stderr("");
+    admin.run(&[]).success().stdout("sb_irq=0x7\n").stderr("");
 }
 
 #[test]
 fn a_mistake_changes_nothing() {
     let admin = Admin::new();
     admin.run(&["irq=5"]).success();
-    admin.refuses(&["irq=6", "io"], "'io' is not KEY=VALUE");
-    admin.refuses(&["irq=6", "io=1,x"], "'io=1,x': 'x' is no C int");
-    admin.refuses(&["irq="], "no C int");
+    admin.refuses(&["irq=6", "io=1,x"], "'io=1,x': 'x' is not a C int");
+    admin.refuses(&["irq="], "not a C int");
     admin.refuses(&["=1"], "'' is no key");
-    admin.refuses(&["-d", "irq", "io"], "there is no key 'io'");
+    admin.run(&["-d", "io"]).success().stdout("'io' not found\n");
     admin.run(&["-d"]).failure().code(2);
-    admin.run(&[]).success().stdout("irq=5\n");
+    admin.run(&[]).success().stdout("irq=0x5\n");
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn what_is_no_list_of_ints_is_shown_as_bytes() {
     let store = Store::new(admin.folder.path().join("persist.gdbm"));
     store.apply(&[Change::Set(Key::new(b"od\x1bd").unwrap(), b"abc\xff\x01".to_vec())]).unwrap();
     admin.run(&["irq=1"]).success();
-    admin.run(&[]).success().stdout("irq=1\nod\\x1bd: 5 bytes, no C ints: 61 62 63 ff 01\n");
+    admin.run(&[]).success().stdout("irq=0x1\nod\\x1bd: 5 bytes that are not C ints: 61 62 63 ff 01\n");
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn the_file_is_the_one_that_the_configuration_names() {
         .unwrap();
     run(&["irq=5"]).success();
     assert!(file.exists());
-    run(&[]).success().stdout("irq=5\n");
+    run(&[]).success().stdout("irq=0x5\n");
 
     fs::write(&config, "[persist]\nfile = 5\n").unwrap();
     let refused = run(&[]).failure().code(1);

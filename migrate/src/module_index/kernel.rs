@@ -117,6 +117,12 @@ impl Kernel {
         })
     }
 
+    /// How many modules need another one.
+    pub(crate) fn dependents(&self, module: &str) -> usize {
+        let module = underscored(module);
+        self.dependencies.values().filter(|needed| needed.contains(&module)).count()
+    }
+
     /// Whether loading one of two modules loads the other too, or they are one.
     pub(crate) fn loads_with(&self, a: &str, b: &str) -> bool {
         let (a, b) = (underscored(a), underscored(b));

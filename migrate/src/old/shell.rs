@@ -47,6 +47,8 @@ pub struct Parsed {
     pub compound: bool,
     /// Whether it ends with `&` or `;`, so that no `;` may follow.
     pub terminated: bool,
+    /// Whether it ends with `&`.
+    pub background: bool,
     /// Whether it is nothing but simple commands with `;`, `&`, `|`, `&&` or `||` between them. Only such a text is
     /// surely right shell syntax, and can stand in a longer line without breaking that.
     pub plain: bool,
@@ -81,6 +83,7 @@ pub(crate) fn parse_part(text: &str) -> Result<Parsed, SyntaxError> {
         reader.skip_blanks();
         let Some(character) = reader.text.peek() else { break };
         parsed.terminated = matches!(character, ';' | '&');
+        parsed.background = character == '&';
         match character {
             '(' | ')' => {
                 reader.parenthesis(&mut parsed);

@@ -45,11 +45,18 @@ impl Compiler {
     /// # Panics
     /// With the compiler's words when it refuses.
     pub fn compile(&self, source: &str, flags: &[&str], folder: &Path) -> PathBuf {
-        let source = Path::new(COMPAT).join("tests/c").join(source);
+        self.compile_file(&Path::new(COMPAT).join("tests/c").join(source), flags, folder)
+    }
+
+    /// Compiles any source, as [`Compiler::compile`] does.
+    ///
+    /// # Panics
+    /// With the compiler's words when it refuses.
+    pub fn compile_file(&self, source: &Path, flags: &[&str], folder: &Path) -> PathBuf {
         let words = [self.flags, flags].concat().join("").replace(['/', '='], "_");
         let program =
             folder.join(format!("{}-{}{words}", source.file_stem().unwrap().display(), self.command));
-        if let Err(words) = self.try_compile(&source, flags, &program) {
+        if let Err(words) = self.try_compile(source, flags, &program) {
             panic!("{} {flags:?} {}: {words}", self.command, source.display());
         }
         program

@@ -13,12 +13,16 @@ pub struct Channel(VecDeque<(i64, Vec<u8>)>);
 impl Channel {
     /// Appends a message; false when there is no room.
     pub fn send(&mut self, mtype: i64, mtext: &[u8]) -> bool {
-        let bytes: usize = self.0.iter().map(|(_, mtext)| mtext.len()).sum();
-        let room = bytes + mtext.len() <= QUEUE_BYTES && self.0.len() < QUEUE_BYTES;
+        let room = mtext.len() <= self.room() && self.0.len() < QUEUE_BYTES;
         if room {
             self.0.push_back((mtype, mtext.to_vec()));
         }
         room
+    }
+
+    /// Bytes that find room.
+    pub fn room(&self) -> usize {
+        QUEUE_BYTES - self.0.iter().map(|(_, mtext)| mtext.len()).sum::<usize>()
     }
 
     /// Takes a message as `msgrcv` selects it: 0 any, above it just that type, below it the lowest

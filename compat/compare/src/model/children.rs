@@ -67,16 +67,9 @@ impl Children {
     }
 
     /// Starts one that runs a program after `delay` milliseconds; its pid.
-    pub fn fork(
-        &mut self,
-        trigger: Option<i16>,
-        program: &'static str,
-        args: Vec<String>,
-        delay: u64,
-        now: u64,
-    ) -> u32 {
-        let mut env = self.env.clone();
-        env.extend(trigger.map(|pid| ("KERNELD_TRIGGER".to_owned(), pid.to_string())));
+    pub fn fork(&mut self, program: &'static str, args: Vec<String>, delay: u64, now: u64) -> u32 {
+        // Without KERNELD_TRIGGER: it gave putenv an array that was gone when the helper was executed.
+        let env = self.env.clone();
         self.next_pid += 1;
         let pid = self.next_pid;
         if delay == 0 {

@@ -1,12 +1,15 @@
 //! What each of the model's requests does.
 #![forbid(unsafe_code)]
 
-use super::{Job, OldKerneld, READ};
+use super::{Job, OldKerneld, REPLY};
 
 /// The numbers of get_persist and set_persist: those of the new daemon's defaults, since nobody knows
 /// those of the historical patch.
 const GET_PERSIST: i64 = 9;
 const SET_PERSIST: i64 = 10;
+
+/// The most bytes of a header.
+const HEADER: usize = 12;
 
 /// The version it calls itself.
 const VERSION: &str = "2.4.27";
@@ -16,14 +19,15 @@ impl OldKerneld {
     pub(super) fn begin(&mut self, job: &mut Job, now: u64) -> Option<u32> {
         let text = String::from_utf8_lossy(&job.text).into_owned();
         match job.mtype {
-            1 => Some(self.fork(job, "sh", vec!["-c".into(), text], 0, now)),
-            2 => self
-                .running(job, 2)
-                .or_else(|| Some(self.fork(job, "modprobe", vec!["-k".into(), "-s".into(), text], 0, now))),
+            1 => Some(self.fork("sh", vec!["-c".into(), text], 0, now)),
+            2 => {
+                self.set_alarm(now);
+                self.share(job, "modprobe", vec!["-k".into(), "-s".into(), text], now)
+            }
             3 | 4 => {
                 // `keep` is looked at, and then forgotten.
                 let delay = if job.mtype == 4 { self.sleep_time() } else { 0 };
-                Some(self.fork(job, "modprobe", vec!["-r".into(), "-s".into(), text], delay, now))
+                Some(self.fork("modprobe", vec!["-r".into(), "-s".into(), text], delay, now))
             }
             5 => {
                 if !self.keep {
@@ -32,7 +36,7 @@ impl OldKerneld {
                 None
             }
             6 if !self.have_request_route => None,
-            6 => self.running(job, 6).or_else(|| Some(self.fork(job, "request-route", vec![text], 0, now))),
+            6 => self.share(job, "request-route", vec![text], now),
             7 => self.blanker(job, now),
             GET_PERSIST => {
                 job.reply = self.persist.get(&job.text).cloned().unwrap_or_default();
@@ -56,17 +60,21 @@ impl OldKerneld {
 
     /// Milliseconds that a delayed release sleeps; `sleep` takes a negative number for a huge one.
     fn sleep_time(&self) -> u64 {
-        u64::try_from(self.delay).map_or(u64::MAX / 2, |seconds| seconds * 1000)
+        u64::try_from(self.delay).map_or(u64::MAX / 2, |seconds: u64| seconds * 1000)
     }
 
-    /// The process of an equal request.
-    fn running(&self, job: &Job, mtype: i64) -> Option<u32> {
-        self.jobs.iter().rev().find(|other| other.mtype == mtype && other.text == job.text)?.pid
+    /// The process of an equal request, or one of its own. One that has ended, and whose answer is not sent
+    /// yet, is none: then the request is answered 0 at once.
+    fn share(&mut self, job: &Job, program: &'static str, args: Vec<String>, now: u64) -> Option<u32> {
+        let equal = |other: &&Job| other.mtype == job.mtype && other.text == job.text;
+        match self.jobs.iter().rev().find(equal) {
+            Some(other) => other.pid,
+            None => Some(self.fork(program, args, 0, now)),
+        }
     }
 
-    fn fork(&mut self, job: &Job, program: &'static str, args: Vec<String>, delay: u64, now: u64) -> u32 {
-        let trigger = job.layout.has_pid().then_some(job.sender);
-        self.children.fork(trigger, program, args, delay, now)
+    fn fork(&mut self, program: &'static str, args: Vec<String>, delay: u64, now: u64) -> u32 {
+        self.children.fork(program, args, delay, now)
     }
 
     /// SIGINT to each delayed release of that name, asleep or not.
@@ -82,7 +90,7 @@ impl OldKerneld {
         let running = self.jobs.iter().position(|other| other.mtype == 7 && other.pid.is_some());
         let pid = running.and_then(|at| self.jobs[at].pid);
         if job.text == b"on" {
-            return pid.or_else(|| Some(self.fork(job, "screenblanker", vec![], 0, now)));
+            return pid.or_else(|| Some(self.fork("screenblanker", vec![], 0, now)));
         }
         match (running, pid) {
             (Some(at), Some(pid)) => {
@@ -105,8 +113,12 @@ impl OldKerneld {
         let Some((key, rest)) = raw.get(8..).and_then(|arr| arr.split_at_checked(keylen)) else { return };
         let key = key.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
         match rest.get(..arglen) {
+            // Not from the file: it gave gdbm_delete the value in the key's place.
             Some([]) => drop(self.persist.remove(&key)),
-            Some(value) => drop(self.persist.insert(key, value.to_vec())),
+            Some(value) => {
+                self.persist.insert(key.clone(), value.to_vec());
+                self.persist_file.insert(key, value.to_vec());
+            }
             None => {}
         }
     }
@@ -135,19 +147,24 @@ impl OldKerneld {
         answer += &format!("Version {VERSION}, pid=1, delay={delay}, {keep}keep, {debug}debug\n");
         let mut listed = 0;
         for job in &self.jobs {
-            if answer.len() > READ - 40 {
-                return answer.into_bytes();
+            if answer.len() > REPLY - 40 {
+                break;
             }
             answer += if listed == 0 { "job queue:\n" } else { "" };
             listed += 1;
-            answer += &job_line(job);
+            answer += &job_line(job, self.build.new_protocol);
         }
         answer += if listed == 0 { "no jobs waiting\n" } else { "" };
+        if answer.len() > REPLY + HEADER {
+            // It has written past the end of its buffer on the heap, which is the end of it.
+            self.end();
+        }
         answer.into_bytes()
     }
 }
 
-fn job_line(job: &Job) -> String {
+/// Compiled for the new protocol, it lists a pid for those of the old one, too.
+fn job_line(job: &Job, new_protocol: bool) -> String {
     let name = match job.mtype {
         1 => "system",
         2 => "request_module",
@@ -160,14 +177,14 @@ fn job_line(job: &Job) -> String {
         _ => "unknown",
     };
     let text = String::from_utf8_lossy(&job.text);
-    let from = if job.layout.has_pid() { format!(" from pid {}", job.sender) } else { String::new() };
+    let from = if new_protocol { format!(" from pid {}", job.sender.unwrap_or(0)) } else { String::new() };
     format!("pid {}, type {name} ('{text}'){from}\n", job.pid.unwrap_or(0))
 }
 
-/// A number as C's atoi reads it.
-pub(super) fn number_at_start(text: &str) -> i64 {
+/// A number as C's atoi reads it: an int, of which what is too long for it loses its upper bits.
+pub(super) fn number_at_start(text: &str) -> i32 {
     let text = text.trim_start();
     let sign = usize::from(text.starts_with(['-', '+']));
     let end = text[sign..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |end| sign + end);
-    text[..end].trim_start_matches('+').parse().unwrap_or(0)
+    text[..end].trim_start_matches('+').parse::<i64>().unwrap_or(0) as i32
 }

@@ -9,16 +9,18 @@
 mod channel;
 mod children;
 mod commands;
+mod wire;
+
+pub use wire::Build;
 
 use channel::Channel;
 use children::{Children, Ended};
 use commands::number_at_start;
-use kerneld_protocol::wire::{Layout, Message};
 use kerneld_recorder::Plan;
 use std::collections::{BTreeMap, VecDeque};
 
-/// The most bytes of mtext that it read.
-const READ: usize = 1024;
+/// The most bytes of text that it answered, and what its buffer for kdstat's held besides the header.
+const REPLY: usize = 1024;
 
 #[derive(Clone, Debug)]
 struct Job {
@@ -28,8 +30,9 @@ struct Job {
     /// All of it.
     raw: Vec<u8>,
     id: i64,
-    layout: Layout,
-    sender: i16,
+    /// Bytes of a `long` of the sender.
+    word: usize,
+    sender: Option<i16>,
     /// Its process; `None` once that has ended.
     pid: Option<u32>,
     status: i64,
@@ -48,11 +51,15 @@ pub struct OldKerneld {
     stopped: bool,
     keep: bool,
     debug: bool,
-    delay: i64,
+    delay: i32,
     want: i64,
     have_request_route: bool,
-    /// Kept in a file: outlives it.
+    build: Build,
+    /// When its alarm comes, which ends a msgsnd that blocks; none without a timer.
+    alarm: Option<u64>,
     persist: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What is in the file: outlives it.
+    persist_file: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Newest first.
     jobs: VecDeque<Job>,
     /// Answers that it is stuck with: its msgsnd blocks.
@@ -61,7 +68,7 @@ pub struct OldKerneld {
 
 impl OldKerneld {
     /// A daemon that is not started.
-    pub fn new(plan: Plan, programs: &[String], env: BTreeMap<String, String>) -> Self {
+    pub fn new(plan: Plan, programs: &[String], env: BTreeMap<String, String>, build: Build) -> Self {
         OldKerneld {
             channel: None,
             children: Children::new(plan, programs, env),
@@ -72,26 +79,32 @@ impl OldKerneld {
             delay: 60,
             want: -255,
             have_request_route: false,
+            build,
+            alarm: None,
             persist: BTreeMap::new(),
+            persist_file: BTreeMap::new(),
             jobs: VecDeque::new(),
             stuck: VecDeque::new(),
         }
     }
 
     /// Starts it with its words.
-    pub fn start(&mut self, words: &[String]) {
+    pub fn start(&mut self, words: &[String], now: u64) {
         (self.keep, self.debug, self.delay, self.want) = (false, false, 60, -255);
         for word in words {
             match word.split_once('=') {
                 None if word == "keep" => self.keep = true,
                 None if word == "debug" => self.debug = true,
                 Some(("delay", number)) => self.delay = number_at_start(number),
-                Some(("type", number)) => self.want = number_at_start(number),
+                Some(("type", number)) => self.want = number_at_start(number).into(),
                 _ => {}
             }
         }
         (self.alive, self.stopped) = (true, false);
         self.channel = Some(Channel::default());
+        // Started with `keep` it has no timer, and a later `nokeep` starts none.
+        self.alarm = (!self.keep && self.delay != 0).then_some(now);
+        self.set_alarm(now);
         self.hang_up();
     }
 
@@ -108,8 +121,21 @@ impl OldKerneld {
         self.alive
     }
 
-    /// SIGHUP: looks for its route helper again.
+    /// Its alarm comes after `delay` seconds; `alarm` takes a negative number for a huge one.
+    fn set_alarm(&mut self, now: u64) {
+        let seconds = u64::from(self.delay.cast_unsigned());
+        self.alarm = self.alarm.map(|_| now + seconds * 1000);
+    }
+
+    /// When something happens by itself.
+    pub fn next_event(&self) -> Option<u64> {
+        let alarm = self.alarm.filter(|_| self.alive && !self.stuck.is_empty());
+        self.children.next_event().into_iter().chain(alarm).min()
+    }
+
+    /// SIGHUP: reads its persist file and looks for its route helper again.
     pub fn hang_up(&mut self) {
+        self.persist = self.persist_file.clone();
         self.have_request_route = self.children.programs.contains("request-route");
     }
 
@@ -121,15 +147,23 @@ impl OldKerneld {
     /// Lives at `now`: children that are due go on, then it answers and reads.
     pub fn live(&mut self, now: u64) {
         self.reap_due(now);
+        self.ring(now);
         while self.alive && !self.stopped && self.flush_stuck() {
             self.finish_jobs();
             if !self.alive || !self.stuck.is_empty() {
                 continue;
             }
             match self.channel.as_mut().and_then(|channel| channel.receive(self.want)) {
-                Some((mtype, mtext)) => self.take(mtype, mtext, now),
+                Some((mtype, mtext)) => self.take(mtype, &mtext, now),
                 None => break,
             }
+        }
+    }
+
+    /// The alarm makes a msgsnd that blocks fail, and it exits.
+    fn ring(&mut self, now: u64) {
+        if self.alive && !self.stopped && self.alarm.is_some_and(|alarm| alarm <= now) {
+            if self.stuck.is_empty() { self.set_alarm(now) } else { self.end() }
         }
     }
 
@@ -160,7 +194,7 @@ impl OldKerneld {
             (job.pid, job.status) = (None, i64::from(status));
             // One read of the pipe.
             job.reply = output.clone().into_bytes();
-            job.reply.truncate(READ);
+            job.reply.truncate(REPLY);
         }
     }
 
@@ -169,31 +203,22 @@ impl OldKerneld {
             std::mem::take(&mut self.jobs).into_iter().partition(|job| job.pid.is_none());
         self.jobs = running;
         let wanted = done.into_iter().filter(|job| job.id != 0);
-        self.stuck.extend(wanted.map(|job| {
-            let Job { layout, sender: pid, reply, .. } = &job;
-            let message = Message { layout: *layout, id: job.status, pid: *pid, text: reply };
-            (job.id, message.encode())
-        }));
+        self.stuck
+            .extend(wanted.map(|job| (job.id, wire::answer(job.word, job.sender, job.status, &job.reply))));
         self.flush_stuck();
     }
 
     /// A message that it has read.
-    fn take(&mut self, mtype: i64, mut mtext: Vec<u8>, now: u64) {
-        mtext.truncate(READ);
-        if mtext.is_empty() {
-            return;
-        }
-        // A message cut short is read into a buffer of zeros.
-        mtext.resize(mtext.len().max(4), 0);
-        let Ok(message) = Message::decode(&mtext) else { return };
+    fn take(&mut self, mtype: i64, mtext: &[u8], now: u64) {
+        let Some(message) = wire::read(mtext, self.build) else { return };
         let end = message.text.iter().position(|byte| *byte == 0).unwrap_or(message.text.len());
         let mut job = Job {
             mtype,
             text: message.text[..end].to_vec(),
-            raw: message.text.to_vec(),
+            raw: message.text,
             id: message.id,
-            layout: message.layout,
-            sender: message.pid,
+            word: message.word,
+            sender: message.sender,
             pid: None,
             status: 0,
             reply: Vec::new(),

@@ -32,6 +32,7 @@ use kerneld_protocol::wire::Layout;
 use kerneld_recorder::Plan;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Ids that clients ask their answers under, counted from here as the kernel did (`KERNELD_MINSEQ`, `kerneld.h`).
@@ -44,6 +45,8 @@ pub struct Scenario {
     pub name: String,
     /// What it shows.
     pub about: String,
+    /// What a daemon must speak to be able to play it.
+    pub needs: Needs,
     /// The daemon's words: `keep`, `delay=1`…
     pub words: Vec<String>,
     /// `kerneld.toml` for the new daemon, `{dir}` standing for the folder of the recorded helpers.
@@ -66,6 +69,35 @@ impl Scenario {
     /// Whether the order of helpers is left to chance somewhere.
     pub fn has_burst(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.step, Step::Ask { burst: true, .. }))
+    }
+}
+
+/// What a daemon must speak to be able to play a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The layouts that its messages name.
+    pub layouts: BTreeSet<Layout>,
+    /// Whether it is about what only the new protocol has: the sender's pid.
+    pub new_protocol: bool,
+}
+
+impl Needs {
+    /// What a daemon that speaks just these layouts lacks: a sentence; `None` when it lacks nothing.
+    pub fn lacking(&self, speaks: &[Layout]) -> Option<String> {
+        let strange: Vec<&str> = self
+            .layouts
+            .iter()
+            .filter(|layout| !speaks.contains(layout))
+            .map(|layout| layout.name())
+            .collect();
+        if !strange.is_empty() {
+            return Some(format!(
+                "it has messages in {}, which the old side does not speak",
+                strange.join(", ")
+            ));
+        }
+        let old = self.new_protocol && !speaks.iter().any(|layout| layout.has_pid());
+        old.then(|| "it is about the new protocol, which the old side does not speak".to_owned())
     }
 }
 
@@ -95,6 +127,8 @@ pub enum Step {
     Fill {
         /// Their type.
         mtype: i64,
+        /// Bytes of room to leave.
+        leave: u64,
     },
     /// Nothing, until this client has its answer or the limit is over.
     Wait(String),
@@ -125,6 +159,13 @@ pub struct Outgoing {
     pub layout: Layout,
 }
 
+impl Outgoing {
+    /// What follows the header.
+    pub fn text(&self) -> &[u8] {
+        self.mtext.get(self.layout.header_len()..).unwrap_or_default()
+    }
+}
+
 /// What must be seen.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,15 +188,16 @@ pub enum Side {
     New,
 }
 
-/// Reads a scenario file, or every `*.toml` of a folder, sorted by name.
+/// Reads a scenario file, or every `*.toml` of a folder, sorted by name; messages are of that layout where
+/// they name none.
 ///
 /// # Errors
 /// As [`parse`]; or when a file cannot be read, or the folder holds none.
-pub fn load(path: &Path) -> Result<Vec<Scenario>, String> {
+pub fn load(path: &Path, layout: Layout) -> Result<Vec<Scenario>, String> {
     let read = |file: &Path| {
         let text = std::fs::read_to_string(file)
             .map_err(|error| format!("cannot read the scenario {}: {error}", file.display()))?;
-        parse(&text, file)
+        parse(&text, file, layout)
     };
     if !path.is_dir() {
         return Ok(vec![read(path)?]);

@@ -2,13 +2,13 @@
 //! as they came, helpers behave as they did.
 #![forbid(unsafe_code)]
 
-use crate::scenario::{FIRST_ID, Outgoing, Scenario, Step, TimedStep};
+use crate::scenario::{FIRST_ID, Needs, Outgoing, Scenario, Step, TimedStep};
 use kerneld_journal::{Accepted, Began, Ended, Event, Reader, Record};
 use kerneld_protocol::request::ReplyTo;
-use kerneld_protocol::wire::Message;
+use kerneld_protocol::wire::{Layout, Message};
 use kerneld_recorder::plan::Text;
 use kerneld_recorder::{Plan, Rule};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Milliseconds after which a time without requests is cut short.
@@ -30,6 +30,7 @@ pub fn load(dir: &Path) -> Result<Scenario, String> {
     Ok(Scenario {
         name: "trace".to_owned(),
         about: format!("{} requests of the journal in {}", steps.len(), dir.display()),
+        needs: Needs { layouts: layouts(&records), new_protocol: false },
         words: Vec::new(),
         config: String::new(),
         plan: plan(&records),
@@ -39,6 +40,14 @@ pub fn load(dir: &Path) -> Result<Scenario, String> {
         limit: 5_000,
         expect: Vec::new(),
     })
+}
+
+fn layouts(records: &[Record]) -> BTreeSet<Layout> {
+    let layout = |record: &Record| match &record.event {
+        Event::Accepted(accepted) => Some(accepted.reply.layout),
+        _ => None,
+    };
+    records.iter().filter_map(layout).collect()
 }
 
 fn steps(records: &[Record]) -> Vec<TimedStep> {

@@ -1,9 +1,11 @@
 //! What can be compared: the model, a program, a recorded trace.
 #![forbid(unsafe_code)]
 
+use crate::model::Build;
 use crate::observe::Observation;
 use crate::scenario::Scenario;
 use crate::world;
+use kerneld_protocol::wire::Layout;
 use old::Old;
 use ours::Ours;
 use std::path::PathBuf;
@@ -15,20 +17,62 @@ pub mod ours;
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// The model of the old kerneld.
-    Model,
+    Model(Build),
     /// A `kerneld` of ours.
     Ours(PathBuf),
     /// A program of old that serves the channel.
-    Old(PathBuf),
+    Old {
+        /// The program.
+        program: PathBuf,
+        /// The layouts that it speaks.
+        speaks: Vec<Layout>,
+    },
 }
 
 impl Subject {
     /// What a person calls it.
     pub fn name(&self) -> String {
         match self {
-            Subject::Model => "model of kerneld 2.4.27".to_owned(),
-            Subject::Ours(path) | Subject::Old(path) => path.display().to_string(),
+            Subject::Model(_) => "model of kerneld 2.4.27".to_owned(),
+            Subject::Ours(program) => program.display().to_string(),
+            Subject::Old { program, speaks } => {
+                let speaks: Vec<&str> = speaks.iter().map(|layout| layout.name()).collect();
+                format!("{} ({})", program.display(), speaks.join(", "))
+            }
         }
+    }
+
+    /// An old program, which speaks just that layout, or what it turns out to speak.
+    ///
+    /// # Errors
+    /// A sentence: it does not start, or answers in no layout.
+    pub fn old(program: PathBuf, layout: Option<Layout>) -> Result<Self, String> {
+        let speaks = layout.map_or_else(|| old::spoken(&program), |layout| Ok(vec![layout]))?;
+        Ok(Subject::Old { program, speaks })
+    }
+
+    /// The model of whatever kernel a client was compiled for.
+    pub const MODEL: Subject = Subject::Model(Build { new_protocol: true, word: None });
+
+    /// This side as it is comparable with another: the model is compiled for the protocol that it speaks.
+    pub fn beside(self, other: &Subject) -> Self {
+        match self {
+            Subject::Model(_) => Subject::Model(build(other.speaks())),
+            subject => subject,
+        }
+    }
+
+    /// The layouts that it speaks, the newest last.
+    pub fn speaks(&self) -> &[Layout] {
+        match self {
+            Subject::Model(_) | Subject::Ours(_) => &Layout::ALL,
+            Subject::Old { speaks, .. } => speaks,
+        }
+    }
+
+    /// The layout of messages where nothing else is said: the newest that it speaks.
+    pub fn layout(&self) -> Layout {
+        self.speaks().last().copied().unwrap_or(Layout::Lp64New)
     }
 
     /// Runs a scenario.
@@ -37,9 +81,18 @@ impl Subject {
     /// A sentence: it could not be run.
     pub fn run(&self, scenario: &Scenario) -> Result<Observation, String> {
         match self {
-            Subject::Model => world::model::run(scenario),
+            Subject::Model(build) => world::model::run(scenario, *build),
             Subject::Ours(path) => Ours::run(path, scenario),
-            Subject::Old(path) => Old::run(path, scenario),
+            Subject::Old { program, .. } => Old::run(program, scenario),
         }
+    }
+}
+
+/// The model of a program that speaks these layouts.
+fn build(speaks: &[Layout]) -> Build {
+    let word = speaks.first().map(|layout| layout.id_len());
+    Build {
+        new_protocol: speaks.iter().any(|layout| layout.has_pid()),
+        word: word.filter(|word| speaks.iter().all(|layout| layout.id_len() == *word)),
     }
 }

@@ -6,7 +6,7 @@ use crate::scenario::Scenario;
 use crate::world::play;
 use crate::world::process::{children, wait_until_stopped};
 use crate::world::real::{Daemon, Live};
-use crate::world::stage::{Stage, environment, fresh_key, spawn};
+use crate::world::stage::{Stage, environment, spawn};
 use kerneld_protocol::queue::Queue;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
@@ -58,7 +58,7 @@ impl Ours {
     pub fn new(program: &Path, words: &[String], config: &str) -> Self {
         let (words, config) = (words.to_vec(), config.to_owned());
         let program = program.to_owned();
-        Ours { program, key: fresh_key(), words, config, modprobe: None, child: None, starts: 0 }
+        Ours { program, key: Queue::free_key(), words, config, modprobe: None, child: None, starts: 0 }
     }
 
     /// The same, running this in place of the recorder.
@@ -142,7 +142,7 @@ impl Daemon for Ours {
         self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
     }
 
-    fn clean_up(&mut self) {
+    fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let group = Pid::from_raw(child.id() as i32);
             if matches!(child.try_wait(), Ok(None)) {
@@ -153,6 +153,10 @@ impl Daemon for Ours {
             // What is left of its group: the other half, helpers.
             let _ = killpg(group, Signal::SIGKILL);
         }
+    }
+
+    fn clean_up(&mut self) {
+        self.stop();
         if let Ok(queue) = Queue::open(self.key) {
             let _ = queue.remove();
         }

@@ -14,6 +14,9 @@ pub const NOTHING: &str = "-";
 /// The cell that says in which order helpers were started.
 pub const ORDER: &str = "order of helpers";
 
+/// The variable that says which process a request came from.
+const TRIGGER: &str = "KERNELD_TRIGGER";
+
 /// Texts longer than this are abbreviated where they only name something.
 const LONG: usize = 64;
 
@@ -116,6 +119,7 @@ fn cells(observation: &Observation) -> Seen {
         let label = if *count > 1 { format!("{label} #{count}") } else { label };
         cells.push((format!("{label} argv"), run.command_line()));
         cells.push((format!("{label} env"), environment(run)));
+        cells.push((format!("{label} trigger"), trigger(run)));
         cells.push((format!("{label} time"), when(run.start)));
         order.push(label);
     }
@@ -149,7 +153,8 @@ fn fold_unpaired(side: &mut Seen, other: &Seen) {
     for label in unpaired {
         let time =
             side.iter().find(|(what, _)| *what == format!("{label} time")).map(|(_, time)| time.clone());
-        side.retain(|(what, _)| *what != format!("{label} env") && *what != format!("{label} time"));
+        let about = ["env", "trigger", "time"].map(|what| format!("{label} {what}"));
+        side.retain(|(what, _)| !about.contains(what));
         let cell = side.iter_mut().find(|(what, _)| *what == format!("{label} argv"));
         if let (Some((what, seen)), Some(time)) = (cell, time) {
             *what = format!("ran only here: {label}");
@@ -176,8 +181,17 @@ fn abbreviated(text: &str) -> String {
     }
 }
 
+/// Without [`TRIGGER`], and without what cannot be a variable: an old kerneld may have left garbage there.
 fn environment(run: &Run) -> String {
-    run.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let named = run.env.iter().filter(|(name, _)| is_name(name) && *name != TRIGGER);
+    named.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The pid of the request that a helper was told.
+fn trigger(run: &Run) -> String {
+    let pid = run.env.get(TRIGGER).and_then(|pid| pid.parse::<i16>().ok());
+    pid.map_or("none".to_owned(), |pid| format!("pid {pid}"))
 }
 
 /// How many lasting helpers ran at the same time, at most.

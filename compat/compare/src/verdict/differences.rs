@@ -19,6 +19,9 @@ pub struct Difference {
     pub old: Pattern,
     /// What the new one does.
     pub new: Pattern,
+    /// Whether every scenario that it names has to show it: not where it is left to chance.
+    #[serde(default = "yes")]
+    pub always: bool,
     /// Why that is better, or cannot be otherwise.
     pub why: String,
     /// Where more is said: a file of this project, with a heading after `#`.
@@ -45,17 +48,39 @@ impl TryFrom<String> for Scenarios {
     }
 }
 
+/// An intended difference that no scenario can show.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unseen {
+    /// Its name.
+    pub id: String,
+    /// What the old kerneld does.
+    pub old: String,
+    /// What the new one does.
+    pub new: String,
+    /// Why no scenario can show it.
+    pub why: String,
+    /// Where more is said.
+    pub docs: String,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     difference: Vec<Difference>,
+    #[serde(default)]
+    unseen: Vec<Unseen>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Difference {
     /// Whether this scenario has to show it.
     pub fn names(&self, scenario: &str) -> bool {
-        self.scenario.include(scenario) && !self.scenario.0.iter().any(Pattern::fits_all)
+        self.always && self.scenario.include(scenario) && !self.scenario.0.iter().any(Pattern::fits_all)
     }
 
     /// Whether it explains this cell.
@@ -78,12 +103,7 @@ impl Difference {
 /// A sentence with file, line and what is wrong there; two entries of one id; an entry that accepts
 /// just anything, and so would hide what goes wrong later.
 pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
-    let parsed: File = toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        let line = text[..at.min(text.len())].matches('\n').count() + 1;
-        format!("{}:{line}: {}", file.display(), error.message())
-    })?;
-    let all = parsed.difference;
+    let all = read(text, file)?.difference;
     for (at, difference) in all.iter().enumerate() {
         if all[..at].iter().any(|other| other.id == difference.id) {
             return Err(format!("{}: two differences have the id {:?}", file.display(), difference.id));
@@ -96,14 +116,33 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
     Ok(all)
 }
 
+fn read(text: &str, file: &Path) -> Result<File, String> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text[..at.min(text.len())].matches('\n').count() + 1;
+        format!("{}:{line}: {}", file.display(), error.message())
+    })
+}
+
+/// The differences of a file that no scenario can show.
+///
+/// # Errors
+/// As [`load`].
+pub fn unseen(file: &Path) -> Result<Vec<Unseen>, String> {
+    Ok(read(&contents(file)?, file)?.unseen)
+}
+
+fn contents(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the differences {}: {error}", file.display()))
+}
+
 /// Reads the file of differences.
 ///
 /// # Errors
 /// As [`parse`]; or when it cannot be read.
 pub fn load(file: &Path) -> Result<Vec<Difference>, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("cannot read the differences {}: {error}", file.display()))?;
-    parse(&text, file)
+    parse(&contents(file)?, file)
 }
 
 #[cfg(test)]

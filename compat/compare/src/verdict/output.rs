@@ -48,6 +48,9 @@ fn table(report: &Report, all: bool) -> String {
         for problem in scenario.problems() {
             let _ = writeln!(text, "  !! {problem}");
         }
+        if let Some(why) = &scenario.skipped {
+            let _ = writeln!(text, "{}: LEFT OUT: {why}", scenario.name);
+        }
         for once in &scenario.unsteady {
             let _ = writeln!(text, "  ({ONLY_ONCE}: {once})");
         }
@@ -84,9 +87,11 @@ fn summary(report: &Report) -> String {
     let count = |wanted: fn(&ScenarioReport) -> bool| report.scenarios.iter().filter(|s| wanted(s)).count();
     let agree = count(|s| s.passed() && s.cells.iter().all(|cell| cell.verdict == Verdict::Same));
     let (passed, errors) = (count(ScenarioReport::passed), count(|s| s.error.is_some()));
+    let skipped = count(|s| s.skipped.is_some());
     format!(
-        "{} scenarios: {agree} the same, {} different as intended, {} different, {errors} not run\n",
+        "{} scenarios: {} the same, {} different as intended, {} different, {errors} not run, {skipped} left out\n",
         report.scenarios.len(),
+        agree - skipped,
         passed - agree,
         report.scenarios.len() - passed - errors,
     )
@@ -96,6 +101,7 @@ fn junit(report: &Report) -> Result<String, String> {
     let mut suite = TestSuite::new("kerneld-compare");
     for scenario in &report.scenarios {
         let mut status = match (&scenario.error, scenario.passed()) {
+            _ if scenario.skipped.is_some() => TestCaseStatus::skipped(),
             (_, true) => TestCaseStatus::success(),
             (Some(error), _) => failure(NonSuccessKind::Error, error),
             (None, false) => failure(NonSuccessKind::Failure, &scenario.problems().join("\n")),
@@ -127,7 +133,8 @@ fn tap(report: &Report) -> String {
     let mut text = format!("TAP version 14\n1..{}\n", report.scenarios.len() + report.stale.len());
     for (at, scenario) in report.scenarios.iter().enumerate() {
         let not = if scenario.passed() { "" } else { "not " };
-        let _ = writeln!(text, "{not}ok {} - {}", at + 1, scenario.name);
+        let skip = scenario.skipped.as_ref().map(|why| format!(" # SKIP {why}")).unwrap_or_default();
+        let _ = writeln!(text, "{not}ok {} - {}{skip}", at + 1, scenario.name);
         let once = scenario.unsteady.iter().map(|once| format!("{ONLY_ONCE}: {once}"));
         for note in scenario.problems().into_iter().chain(once) {
             for line in note.lines() {

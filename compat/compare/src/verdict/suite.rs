@@ -1,14 +1,26 @@
 //! Runs scenarios on both subjects, several at a time, and gathers the report.
 #![forbid(unsafe_code)]
 
+use crate::observe::Observation;
 use crate::scenario::Scenario;
 use crate::subject::Subject;
 use crate::verdict::cells::{Cell, ORDER, Verdict, compare, unmet};
 use crate::verdict::differences::Difference;
 use serde::Serialize;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;
+
+/// Milliseconds that something may have come late; with more, times and order say nothing of the daemon.
+const LATE: u64 = 300;
+
+/// How often a scenario is run again because the machine was too busy.
+const PATIENCE: usize = 5;
+
+/// Scenarios to run at a time: most of them sleep most of the time.
+pub fn at_once() -> usize {
+    thread::available_parallelism().map_or(4, |processors| 4 * processors.get())
+}
 
 /// What came of a scenario.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -27,6 +39,8 @@ pub struct ScenarioReport {
     pub unsteady: Vec<String>,
     /// Why it could not be run.
     pub error: Option<String>,
+    /// Why it was left out: what a side lacks for it.
+    pub skipped: Option<String>,
 }
 
 impl ScenarioReport {
@@ -111,24 +125,56 @@ impl Suite<'_> {
     pub fn run(&self, scenarios: &[Scenario]) -> Report {
         let next = AtomicUsize::new(0);
         let reports = Mutex::new(Vec::new());
+        let alone = RwLock::new(());
         thread::scope(|scope| {
             for _ in 0..self.at_once.min(scenarios.len()) {
                 scope.spawn(|| {
                     while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let report = self.run_once(scenario).or_again(|| self.run_once(scenario));
-                        reports.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(report);
+                        let report = self.run_one(scenario, &alone);
+                        reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
                     }
                 });
             }
         });
-        let mut scenarios = reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut scenarios = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
         scenarios.sort_by(|a: &ScenarioReport, b| a.name.cmp(&b.name));
-        let stale = if self.complete { self.stale(&scenarios) } else { Vec::new() };
+        let complete = self.complete && !scenarios.iter().any(|scenario| scenario.skipped.is_some());
+        let stale = if complete { self.stale(&scenarios) } else { Vec::new() };
         Report { old: self.old.name(), new: self.new.name(), scenarios, stale }
     }
 
+    /// Runs it, and once more where it fails.
+    fn run_one(&self, scenario: &Scenario, alone: &RwLock<()>) -> ScenarioReport {
+        let lacking = [self.old, self.new].into_iter().find_map(|side| scenario.needs.lacking(side.speaks()));
+        if lacking.is_some() {
+            let (name, about) = (scenario.name.clone(), scenario.about.clone());
+            return ScenarioReport { name, about, skipped: lacking, ..ScenarioReport::default() };
+        }
+        let first = {
+            let _beside_others = alone.read().unwrap_or_else(PoisonError::into_inner);
+            self.run_once(scenario)
+        };
+        first.or_again(|| {
+            let _alone = alone.write().unwrap_or_else(PoisonError::into_inner);
+            self.run_once(scenario)
+        })
+    }
+
+    /// A side's run of a scenario; runs it again as long as the machine was too busy for it to mean anything.
+    fn observe(&self, side: &Subject, scenario: &Scenario) -> Result<Observation, String> {
+        let mut seen = side.run(scenario)?;
+        for _ in 0..PATIENCE {
+            if seen.late < LATE {
+                break;
+            }
+            seen = side.run(scenario)?;
+        }
+        Ok(seen)
+    }
+
     fn run_once(&self, scenario: &Scenario) -> ScenarioReport {
-        let seen = self.old.run(scenario).and_then(|old| Ok((old, self.new.run(scenario)?)));
+        let seen =
+            self.observe(self.old, scenario).and_then(|old| Ok((old, self.observe(self.new, scenario)?)));
         let (mut cells, error) = match seen {
             Ok((old, new)) => (compare(&scenario.name, &old, &new, self.differences), None),
             Err(error) => (Vec::new(), Some(error)),
@@ -155,7 +201,7 @@ impl Suite<'_> {
                 .iter()
                 .any(|scenario| difference.names(&scenario.name) || scenario.shows(&difference.id))
         };
-        let stale = self.differences.iter().filter(|difference| !told(difference));
+        let stale = self.differences.iter().filter(|difference| difference.always && !told(difference));
         stale.map(|difference| difference.id.clone()).collect()
     }
 }

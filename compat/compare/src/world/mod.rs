@@ -22,6 +22,10 @@ pub enum Sent {
     NotYet,
 }
 
+/// The commands for which a helper is started at once: system, request_module, release_module, request_route
+/// and screenblanker.
+const HELPED: [i64; 5] = [1, 2, 3, 6, 7];
+
 /// Milliseconds that are watched after the last step at least.
 const LEAST_WATCH: u64 = 300;
 
@@ -37,6 +41,8 @@ pub struct Remains {
     pub runs: Vec<Run>,
     /// The messages left on the queue: type and mtext.
     pub messages: Vec<(i64, Vec<u8>)>,
+    /// Milliseconds by which something of ours, or a helper, came late at most.
+    pub late: u64,
 }
 
 /// Bytes of text that tell a message left on the queue from others.
@@ -53,8 +59,10 @@ pub trait World {
     /// # Errors
     /// A sentence: the queue refuses for another reason than being full or gone.
     fn send(&mut self, mtype: i64, mtext: &[u8]) -> Result<Sent, String>;
-    /// Waits until the daemon has had a fair chance to read what was sent.
-    fn settle(&mut self);
+    /// Bytes of mtext that find room on the queue; 0 without one.
+    fn room(&self) -> u64;
+    /// Waits until the daemon has had a fair chance to read what was sent, and to start a helper for it.
+    fn settle(&mut self, helper: bool);
     /// Takes a message of just this type, if there is one.
     fn fetch(&mut self, mtype: i64) -> Option<Vec<u8>>;
     /// Sends the daemon a signal.
@@ -158,6 +166,7 @@ impl<W: World> Play<'_, W> {
         match step {
             Step::Ask { clients, burst } => {
                 for (name, message) in clients {
+                    let helper = self.wants_helper(message);
                     let (name, message, asked) = (name.clone(), message.clone(), self.world.now());
                     self.clients.push(Client {
                         name,
@@ -168,7 +177,7 @@ impl<W: World> Play<'_, W> {
                     });
                     self.look()?;
                     if !burst {
-                        self.world.settle();
+                        self.world.settle(helper);
                     }
                 }
             }
@@ -178,9 +187,9 @@ impl<W: World> Play<'_, W> {
                         self.unsent += 1;
                     }
                 }
-                self.world.settle();
+                self.world.settle(messages.iter().any(|message| self.wants_helper(message)));
             }
-            Step::Fill { mtype } => self.fill(*mtype)?,
+            Step::Fill { mtype, leave } => self.fill(*mtype, *leave)?,
             Step::Wait(name) => {
                 let until = self.world.now() + limit;
                 self.pass_until(until, |play| !play.client(name).is_some_and(Client::waits))?;
@@ -207,6 +216,13 @@ impl<W: World> Play<'_, W> {
         Ok(())
     }
 
+    /// Whether a helper is to be started at once: not for one that shares another's.
+    fn wants_helper(&self, message: &Outgoing) -> bool {
+        let same = |client: &Client| client.waits() && client.message.mtype == message.mtype;
+        let shared = |client: &Client| same(client) && client.message.text() == message.text();
+        HELPED.contains(&message.mtype) && !self.clients.iter().any(shared)
+    }
+
     /// While it ends, it may still answer.
     fn watch_it_end(&mut self) -> Result<(), String> {
         let give_up = self.world.now() + END_LIMIT;
@@ -220,11 +236,13 @@ impl<W: World> Play<'_, W> {
         Ok(())
     }
 
-    fn fill(&mut self, mtype: i64) -> Result<(), String> {
+    fn fill(&mut self, mtype: i64, leave: u64) -> Result<(), String> {
         self.filling.push(mtype);
-        for length in [FILLING, 1, 0] {
-            while self.world.send(mtype, &vec![b'.'; length])? == Sent::Done {}
+        while let room @ 1.. = self.world.room().saturating_sub(leave) {
+            self.world.send(mtype, &vec![b'.'; FILLING.min(room as usize)])?;
         }
+        // Then the number of messages is the limit.
+        while leave == 0 && self.world.send(mtype, &[])? == Sent::Done {}
         Ok(())
     }
 
@@ -234,7 +252,7 @@ impl<W: World> Play<'_, W> {
 
     fn finish(self) -> Result<Observation, String> {
         let ended = self.world.ended();
-        let Remains { mut runs, messages } = self.world.finish()?;
+        let Remains { mut runs, messages, late } = self.world.finish()?;
         runs.sort_by_key(|run| run.start);
         let mut left = BTreeMap::new();
         if self.unsent > 0 {
@@ -249,7 +267,7 @@ impl<W: World> Play<'_, W> {
         let ended = ended && !self.told_to_end;
         let asked =
             self.clients.into_iter().map(|client| Asked { client: client.name, outcome: client.outcome });
-        Ok(Observation { runs, asked: asked.collect(), left, ended })
+        Ok(Observation { runs, asked: asked.collect(), left, ended, late })
     }
 
     fn describe(&self, mtype: i64, mtext: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! The model as a subject: its world has a virtual clock.
 #![forbid(unsafe_code)]
 
-use crate::model::OldKerneld;
+use crate::model::{Build, OldKerneld};
 use crate::observe::Observation;
 use crate::scenario::Scenario;
 use crate::world::stage::environment;
@@ -18,9 +18,9 @@ struct ModelWorld<'a> {
 ///
 /// # Errors
 /// A sentence: a step makes no sense.
-pub fn run(scenario: &Scenario) -> Result<Observation, String> {
-    let env = environment().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let kerneld = OldKerneld::new(scenario.plan.clone(), &scenario.programs, env.into_iter().collect());
+pub fn run(scenario: &Scenario, build: Build) -> Result<Observation, String> {
+    let env = environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let kerneld = OldKerneld::new(scenario.plan.clone(), &scenario.programs, env, build);
     let mut world = ModelWorld { now: 0, kerneld, scenario };
     world.start()?;
     play(scenario, &mut world)
@@ -32,7 +32,7 @@ impl World for ModelWorld<'_> {
     }
 
     fn pass(&mut self, until: u64) {
-        let next = self.kerneld.children.next_event().filter(|next| *next > self.now);
+        let next = self.kerneld.next_event().filter(|next| *next > self.now);
         self.now = next.map_or(until, |next| next.min(until));
         self.kerneld.live(self.now);
     }
@@ -43,7 +43,11 @@ impl World for ModelWorld<'_> {
         Ok(if sent { Sent::Done } else { Sent::NotYet })
     }
 
-    fn settle(&mut self) {}
+    fn room(&self) -> u64 {
+        self.kerneld.channel.as_ref().map_or(0, |channel| channel.room() as u64)
+    }
+
+    fn settle(&mut self, _helper: bool) {}
 
     fn fetch(&mut self, mtype: i64) -> Option<Vec<u8>> {
         let (_, mtext) = self.kerneld.channel.as_mut()?.receive(mtype)?;
@@ -67,7 +71,7 @@ impl World for ModelWorld<'_> {
     }
 
     fn start(&mut self) -> Result<(), String> {
-        self.kerneld.start(&self.scenario.words);
+        self.kerneld.start(&self.scenario.words, self.now);
         Ok(())
     }
 
@@ -90,6 +94,6 @@ impl World for ModelWorld<'_> {
             messages.push(message);
         }
         let runs = std::mem::take(&mut self.kerneld.children.runs);
-        Ok(Remains { runs, messages })
+        Ok(Remains { runs, messages, late: 0 })
     }
 }

@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(4);
 const SETTLE: Duration = Duration::from_millis(150);
 
 /// How long a helper may take to begin.
-const START: Duration = Duration::from_millis(80);
+const START: Duration = Duration::from_millis(200);
 
 /// A daemon that can be started, signalled, and ended.
 pub trait Daemon {
@@ -34,7 +34,9 @@ pub trait Daemon {
     fn pid(&self) -> Option<u32>;
     /// Whether it has ended.
     fn ended(&mut self) -> bool;
-    /// Ends it and all that it started, and removes its queue.
+    /// Ends it and all that it started; its queue stays.
+    fn stop(&mut self);
+    /// The same, and removes its queue.
     fn clean_up(&mut self);
 }
 
@@ -46,6 +48,8 @@ pub struct Live<D: Daemon> {
     buffer: Buffer,
     /// Whether it is stopped, so that it reads nothing.
     stopped: bool,
+    /// By how much a pause of ours was too long, at most.
+    late: Duration,
 }
 
 impl<D: Daemon> Live<D> {
@@ -59,7 +63,14 @@ impl<D: Daemon> Live<D> {
             daemon.clean_up();
         }
         stage.start_clock();
-        Ok(Live { stage, daemon, queue: started?, buffer: Buffer::default(), stopped: false })
+        Ok(Live {
+            stage,
+            daemon,
+            queue: started?,
+            buffer: Buffer::default(),
+            stopped: false,
+            late: Duration::ZERO,
+        })
     }
 
     fn waiting(&self) -> u64 {
@@ -80,7 +91,12 @@ impl<D: Daemon> World for Live<D> {
     }
 
     fn pass(&mut self, until: u64) {
-        sleep(POLL.min(Duration::from_millis(until.saturating_sub(self.now()))));
+        let (start, pause) =
+            (Instant::now(), POLL.min(Duration::from_millis(until.saturating_sub(self.now()))));
+        sleep(pause);
+        self.late = self.late.max(start.elapsed().saturating_sub(pause));
+        // An old one that has ended takes its channel with it.
+        self.daemon.ended();
     }
 
     fn send(&mut self, mtype: i64, mtext: &[u8]) -> Result<Sent, String> {
@@ -91,17 +107,26 @@ impl<D: Daemon> World for Live<D> {
         }
     }
 
-    fn settle(&mut self) {
+    fn room(&self) -> u64 {
+        self.queue.stat().map_or(0, |stat| stat.capacity.saturating_sub(stat.bytes))
+    }
+
+    fn settle(&mut self, helper: bool) {
         if self.stopped {
             return;
         }
+        // A busy machine takes its time for either.
         let (start, before) = (Instant::now(), self.waiting());
-        while start.elapsed() < SETTLE && before > 0 && self.waiting() >= before {
+        while before > 0 && self.waiting() >= before {
+            if start.elapsed() > SETTLE + 4 * self.late {
+                // What it does not read starts no helper.
+                return;
+            }
             sleep(Duration::from_millis(1));
         }
         // It has read the message; now its helper may begin, so that the order of helpers is that of steps.
         let (start, before) = (Instant::now(), self.stage.started());
-        while start.elapsed() < START && self.stage.started() == before {
+        while helper && start.elapsed() < START + 4 * self.late && self.stage.started() == before {
             sleep(Duration::from_millis(2));
         }
     }
@@ -134,10 +159,14 @@ impl<D: Daemon> World for Live<D> {
     }
 
     fn finish(&mut self) -> Result<Remains, String> {
+        let runs = self.stage.runs()?;
+        // While it lives, it takes messages itself.
+        self.daemon.stop();
         let mut messages = Vec::new();
         while self.queue.try_receive(Select::Any, &mut self.buffer) == Ok(true) {
             messages.push((self.buffer.mtype(), self.buffer.mtext().to_vec()));
         }
-        Ok(Remains { runs: self.stage.runs()?, messages })
+        let late = self.stage.late()?.max(self.late.as_millis() as u64);
+        Ok(Remains { runs, messages, late })
     }
 }

@@ -12,7 +12,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Held while a file that will be executed is open for writing, and while a process is started: a
@@ -24,6 +23,7 @@ static STARTING: Mutex<()> = Mutex::new(());
 pub struct Stage {
     dir: tempfile::TempDir,
     start_ns: u64,
+    plan: Plan,
 }
 
 impl Stage {
@@ -35,10 +35,12 @@ impl Stage {
         let failed =
             |error: std::io::Error| format!("cannot make a folder for the recorded helpers: {error}");
         let dir = tempfile::Builder::new().prefix("kerneld-compare-").tempdir().map_err(failed)?;
-        let stage = Stage { dir, start_ns: now_ns() };
+        let stage = Stage { dir, start_ns: now_ns(), plan: plan.clone() };
         let exe = std::env::current_exe().map_err(failed)?;
         recorder::install(stage.dir(), &exe).map_err(failed)?;
         fs::create_dir(stage.sbin()).map_err(failed)?;
+        fs::create_dir(stage.path("shell")).map_err(failed)?;
+        place(&stage.path("shell/sh"), &recorder::script(stage.dir())).map_err(failed)?;
         let plan = serde_json::to_string(plan).map_err(|error| failed(error.into()))?;
         fs::write(stage.path(PLAN), plan).map_err(failed)?;
         for program in programs {
@@ -68,13 +70,7 @@ impl Stage {
     /// A sentence: the file system refuses.
     pub fn place(&self, program: &str, there: bool) -> Result<(), String> {
         let path = self.sbin().join(program);
-        let done = if there {
-            let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-            fs::write(&path, recorder::script(self.dir()))
-                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
-        } else {
-            fs::remove_file(&path)
-        };
+        let done = if there { place(&path, &recorder::script(self.dir())) } else { fs::remove_file(&path) };
         done.map_err(|error| format!("cannot place the helper {}: {error}", path.display()))
     }
 
@@ -119,6 +115,19 @@ impl Stage {
         Ok(runs.into_iter().map(|(_, run)| run).collect())
     }
 
+    /// Milliseconds by which a helper that ended by itself took longer than its rule says, at most.
+    ///
+    /// # Errors
+    /// As [`Stage::runs`].
+    pub fn late(&self) -> Result<u64, String> {
+        let late = |run: Run| {
+            let rule = self.plan.rule(&run.program, &run.args);
+            let early = rule.on_quit.is_some();
+            (!early).then(|| (run.end? - run.start).checked_sub(rule.millis()))?
+        };
+        Ok(self.runs()?.into_iter().filter_map(late).max().unwrap_or(0))
+    }
+
     /// How many helpers have been started.
     pub fn started(&self) -> usize {
         let events = self.events().unwrap_or_default();
@@ -155,6 +164,22 @@ fn runs_from(pid: u32, dir: &Path) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.starts_with(&recorder))
 }
 
+/// Writes a file that can be executed.
+fn place(path: &Path, script: &str) -> std::io::Result<()> {
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    fs::write(path, script)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+/// Copies a program, not while a process is started.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn copy_program(from: &Path, to: &Path) -> std::io::Result<()> {
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    fs::copy(from, to).map(drop)
+}
+
 /// Starts a process, not while a helper's file is being written.
 ///
 /// # Errors
@@ -168,11 +193,4 @@ pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
 /// only has if the daemon hands its own environment down.
 pub fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
     [("PATH", "/sbin:/usr/sbin:/bin:/usr/bin"), ("STARTED_WITH", "this")].into_iter()
-}
-
-/// A key that no other queue here has: from the pid and a count.
-pub fn fresh_key() -> i32 {
-    static NEXT: AtomicI32 = AtomicI32::new(0);
-    let pid = std::process::id() as i32 & 0x3f_ffff;
-    0x2000_0000 | pid << 7 | NEXT.fetch_add(1, Ordering::Relaxed) & 0x7f
 }

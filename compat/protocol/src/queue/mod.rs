@@ -6,8 +6,10 @@
     reason = "the sizes of `long` and of msqid_ds's fields are the machine's"
 )]
 
+mod select;
 mod sys;
 
+pub use select::Select;
 pub use sys::{Buffer, CAPACITY};
 
 use nix::errno::Errno;
@@ -25,38 +27,6 @@ pub const IPC_KERNELD_NEW: i32 = 0o0014_0000;
 
 /// The same in the old protocol (`IPC_KERNELD` in Linux 1.3.57-2.0, `OLDIPC_KERNELD` in 2.1).
 pub const IPC_KERNELD_OLD: i32 = 0o0004_0000;
-
-/// Which messages to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Select {
-    /// The first of any type.
-    Any,
-    /// The first of just this type.
-    Exactly(i64),
-    /// The lowest type up to this one, as kerneld's `msgrcv(type = -255)`.
-    UpTo(i64),
-}
-
-impl Select {
-    /// `msgrcv`'s argument: a type that a 32-bit system has no room for is one that no message has.
-    fn msgtyp(self) -> Result<libc::c_long, Errno> {
-        let wanted = match self {
-            Select::Any => 0,
-            Select::Exactly(mtype) => mtype,
-            Select::UpTo(highest) => -highest,
-        };
-        wanted.try_into().map_err(|_| Errno::EINVAL)
-    }
-
-    /// Whether a message of this type is selected.
-    pub fn takes(self, mtype: i64) -> bool {
-        match self {
-            Select::Any => true,
-            Select::Exactly(only) => mtype == only,
-            Select::UpTo(highest) => (1..=highest).contains(&mtype),
-        }
-    }
-}
 
 /// What the kernel knows of a queue (`msgctl(IPC_STAT)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,21 +4,21 @@
 use clap::Parser;
 use kerneld_persist::{Change, DEFAULT_FILE, Key, Store, ints};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::slice::EscapeAscii;
 
-/// Lists the persistent settings of drivers, sets them, or deletes them.
+/// Lists the persistent settings of drivers, shows, sets or deletes them.
 ///
-/// Without arguments it lists them, a line each: KEY=v1,v2,… where the values are C ints. All that a
-/// command line asks is done, or on an error nothing. A running kerneld sees changes at once.
+/// Without arguments it lists them, a line each: KEY=v1,v2,… where the values are C ints in hexadecimal. All
+/// that a command line changes is changed, or on an error nothing. A running kerneld sees changes at once.
 ///
-/// Exit status: 0, or 1 after a message on standard error.
+/// Exit status: 0, also when it says that a key is not found; or 1 after a message on standard error.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "admpersist", version)]
 struct Cli {
     /// The file of settings [default: what `[persist]` file in the configuration says, else
     /// /var/lib/kerneld/persist.gdbm]; kerneld's own was /lib/modules/RELEASE/persist.gdbm
@@ -30,7 +30,7 @@ struct Cli {
     /// Delete these keys
     #[arg(short, requires = "words")]
     delete: bool,
-    /// KEY=VALUE[,VALUE…] to set, VALUE in decimal or 0x…; with -d a KEY to delete
+    /// KEY to show, or KEY=VALUE[,VALUE…] to set, VALUE in decimal, 0x… or octal; with -d a KEY to delete
     #[arg(value_name = "SETTING")]
     words: Vec<OsString>,
 }
@@ -50,9 +50,67 @@ fn run(cli: &Cli) -> Result<(), String> {
     if cli.words.is_empty() {
         return list(&store);
     }
-    let change = if cli.delete { delete } else { set };
-    let changes = cli.words.iter().map(|word| change(&store, word)).collect::<Result<Vec<_>, _>>()?;
-    store.apply(&changes).map_err(|error| error.to_string())
+    let deeds = cli.words.iter().map(|word| Deed::read(word, cli.delete)).collect::<Result<Vec<_>, _>>()?;
+    let stored = store.list().map_err(|error| error.to_string())?;
+    print(&deeds.iter().filter_map(|deed| deed.told(&stored)).collect::<String>());
+    let changes: Vec<Change> = deeds.into_iter().filter_map(|deed| deed.change(&stored)).collect();
+    if changes.is_empty() { Ok(()) } else { store.apply(&changes).map_err(|error| error.to_string()) }
+}
+
+/// Keys and values as they are stored.
+type Stored = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What a word of the command line asks for.
+enum Deed {
+    Show(Key),
+    Set(Key, Vec<u8>),
+    Delete(Key),
+}
+
+impl Deed {
+    fn read(word: &OsString, delete: bool) -> Result<Self, String> {
+        let at = word.as_bytes().iter().position(|byte| *byte == b'=');
+        match at {
+            _ if delete => key(word).map(Deed::Delete),
+            Some(at) => set(word, at),
+            None => key(word).map(Deed::Show),
+        }
+    }
+
+    /// What is said of it.
+    fn told(&self, stored: &Stored) -> Option<String> {
+        let (Deed::Show(key) | Deed::Delete(key)) = self else { return None };
+        match (self, find(stored, key)) {
+            (_, None) => Some(format!("'{key}' not found\n")),
+            (Deed::Show(_), Some((key, value))) => Some(line(key, value)),
+            _ => None,
+        }
+    }
+
+    fn change(self, stored: &Stored) -> Option<Change> {
+        match self {
+            Deed::Set(key, value) => Some(Change::Set(key, value)),
+            Deed::Delete(key) if find(stored, &key).is_some() => Some(Change::Delete(key)),
+            Deed::Show(_) | Deed::Delete(_) => None,
+        }
+    }
+}
+
+fn set(word: &OsStr, at: usize) -> Result<Deed, String> {
+    let (name, values) = word.as_bytes().split_at(at);
+    let values = String::from_utf8_lossy(&values[1..]);
+    let values = ints::parse(&values).map_err(|why| format!("'{}': {why}", word.display()))?;
+    Ok(Deed::Set(key(OsStr::from_bytes(name))?, values))
+}
+
+fn find<'a>(stored: &'a Stored, key: &Key) -> Option<(&'a [u8], &'a [u8])> {
+    let mut pairs = stored.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+    pairs.find(|(name, _)| name.strip_suffix(b"\0") == Some(key.as_bytes()))
+}
+
+/// A reader that has gone away has seen enough.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// The part of kerneld's configuration that is of interest here.
@@ -83,48 +141,20 @@ fn file(cli: &Cli) -> Result<PathBuf, String> {
 }
 
 fn list(store: &Store) -> Result<(), String> {
-    let mut lines = String::new();
-    for (stored, value) in store.list().map_err(|error| error.to_string())? {
-        lines.push_str(&line(shown(&stored), &value));
+    let stored = store.list().map_err(|error| error.to_string())?;
+    for (key, _) in stored.iter().filter(|(key, _)| !key.ends_with(b"\0")) {
+        let key = key.escape_ascii();
+        eprintln!("admpersist: key '{key}' is stored without its NUL: drivers cannot get it");
     }
-    // A reader that has gone away has seen enough.
-    let _ = std::io::stdout().write_all(lines.as_bytes());
+    print(&stored.iter().map(|(key, value)| line(key, value)).collect::<String>());
     Ok(())
 }
 
-/// A stored key without its NUL.
-fn shown(stored: &[u8]) -> EscapeAscii<'_> {
-    let key = stored.strip_suffix(b"\0").map(<[u8]>::escape_ascii);
-    key.unwrap_or_else(|| {
-        let key = stored.escape_ascii();
-        eprintln!("admpersist: key '{key}' is stored without its NUL: drivers cannot get it");
-        key
-    })
-}
-
-fn line(key: EscapeAscii<'_>, value: &[u8]) -> String {
+fn line(stored: &[u8], value: &[u8]) -> String {
+    let key = stored.strip_suffix(b"\0").unwrap_or(stored).escape_ascii();
     match ints::render(value) {
         Ok(ints) => format!("{key}={ints}\n"),
-        Err(bytes) => format!("{key}: {} bytes, no C ints: {bytes}\n", value.len()),
-    }
-}
-
-fn set(_: &Store, word: &OsString) -> Result<Change, String> {
-    let shown = word.display();
-    let at = word.as_bytes().iter().position(|byte| *byte == b'=');
-    let at = at.ok_or_else(|| format!("'{shown}' is not KEY=VALUE; -d deletes a key"))?;
-    let (key, values) = word.as_bytes().split_at(at);
-    let values =
-        ints::parse(&String::from_utf8_lossy(&values[1..])).map_err(|why| format!("'{shown}': {why}"))?;
-    Ok(Change::Set(self::key(OsStr::from_bytes(key))?, values))
-}
-
-fn delete(store: &Store, word: &OsString) -> Result<Change, String> {
-    let key = key(word)?;
-    match store.get(&key) {
-        Ok(Some(_)) => Ok(Change::Delete(key)),
-        Ok(None) => Err(format!("there is no key '{key}' in {}", store.file().display())),
-        Err(error) => Err(error.to_string()),
+        Err(bytes) => format!("{key}: {} bytes that are not C ints: {bytes}\n", value.len()),
     }
 }
 

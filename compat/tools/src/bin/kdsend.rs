@@ -17,7 +17,7 @@ use std::process::ExitCode;
 /// a negative errno (told on standard error), 125 when no kerneld serves the queue, 124 when no
 /// answer came within --timeout.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "kdsend", version)]
 struct Cli {
     /// Wait for the answer and print it
     #[arg(short)]

@@ -6,6 +6,7 @@ use crate::module_index::Kernel;
 use crate::new::output::OutputFile;
 use crate::old::discover::Loaded;
 use crate::old::modules_conf::Meaning;
+use crate::root::Root;
 
 /// The early file of modprobe.d: of several install, remove or softdep lines for a name the first counts, and
 /// softdep lines must sort before the kernel's own `modules.softdep`.
@@ -25,12 +26,13 @@ const LOADED_BY_NAME: &str =
 
 /// The files of modprobe.d and modules-load.d.
 pub(crate) fn files(
+    root: &Root,
     meaning: &Meaning,
     loaded: &[Loaded],
     kernel: Option<&Kernel>,
     account: &mut Account,
 ) -> Vec<OutputFile> {
-    let mut writer = Writer::new(meaning, kernel, account);
+    let mut writer = Writer::new(root, meaning, kernel, account);
     writer.all();
     let boot = writer.boot(loaded);
     let out = writer.out;

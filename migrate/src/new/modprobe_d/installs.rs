@@ -25,7 +25,7 @@ impl Writer<'_> {
         from.dedup();
         let body = match self.parameters((module, today), chain).and_then(|parameters| {
             let load = format!("{MODPROBE} {today}{parameters}");
-            self.around(chain, load, None)
+            self.around(chain, (today, load), None)
         }) {
             Ok(body) => body,
             Err((line, question)) => {
@@ -60,7 +60,7 @@ impl Writer<'_> {
     pub(in crate::new) fn around(
         &mut self,
         names: &[String],
-        load: String,
+        (module, load): (&str, String),
         owner: Option<&str>,
     ) -> Result<String, (LineId, Question)> {
         let mut pre = Vec::new();
@@ -73,7 +73,8 @@ impl Writer<'_> {
                 (CommandKind::PostInstall, &mut post),
             ] {
                 if let Some(command) = self.meaning.command_of(name, kind) {
-                    parts.push(part(&self.command(command, owner).map_err(|why| (command.line, why))?));
+                    let text = self.command(command, owner).map_err(|why| (command.line, why))?;
+                    parts.push(self.guarded(kind, module, &text).map_err(|why| (command.line, why))?);
                 }
             }
         }
@@ -143,7 +144,11 @@ impl Writer<'_> {
 
     /// A name that is `off`: its requests succeed and load nothing.
     pub(in crate::new) fn off(&mut self, name: &str, lines: &[LineId], from: &[LineId]) {
-        for form in self.meaning.forms(name) {
+        let forms = self.meaning.forms(name);
+        if let Some(module) = self.built_in_answer(&forms) {
+            return self.off_of_built_in(name, &module, lines);
+        }
+        for form in forms {
             if form.ends_with("-*") || self.virtual_name(&form) != form {
                 self.alias(&form, OFF, from);
                 self.off.extend_from_slice(from);

@@ -8,9 +8,11 @@ use crate::account::{Account, Kind, LineId, Question};
 use crate::module_index::Kernel;
 use crate::names::is_plain;
 use crate::names::modules::{self, Today};
+use crate::new::commands::Member;
 use crate::new::compose;
 use crate::new::output::{OutputLine, comment};
 use crate::old::modules_conf::{CommandKind, ListKind, Meaning};
+use crate::root::Root;
 
 /// The name that `off` requests are sent to: an install line that succeeds and loads nothing.
 pub(super) const OFF: &str = "kerneld_migrated_off";
@@ -58,6 +60,7 @@ pub struct ModprobeD {
 pub struct Writer<'a> {
     pub(in crate::new) meaning: &'a Meaning,
     pub(in crate::new) kernel: Option<&'a Kernel>,
+    pub(in crate::new) root: &'a Root,
     pub(in crate::new) account: &'a mut Account,
     pub(in crate::new) out: ModprobeD,
     /// Names taken by an alias or install line (as kmod compares them), and the old name that took them.
@@ -72,6 +75,7 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(in crate::new) fn new(
+        root: &'a Root,
         meaning: &'a Meaning,
         kernel: Option<&'a Kernel>,
         account: &'a mut Account,
@@ -79,6 +83,7 @@ impl<'a> Writer<'a> {
         Writer {
             meaning,
             kernel,
+            root,
             account,
             out: ModprobeD::default(),
             taken: HashMap::new(),
@@ -186,9 +191,29 @@ impl<'a> Writer<'a> {
 
     /// Whether a pattern would hide finer names that lead to other modules.
     fn hides(&self, pattern: &str, name: &str, target: &str) -> bool {
-        let Some(kernel) = self.kernel else { return self.meaning.has_minors(name) };
-        self.meaning.has_minors(name)
-            || kernel.aliases().finer(pattern).iter().any(|module| !kernel.loads_with(module, target))
+        let others = self.meaning.minors_of(name).map(|minor| self.member(minor));
+        let own = others.filter(|member| !matches!(member, Member::Missing(_))).any(|member| match member {
+            Member::Name(module) => !self.loads_with(&module, target),
+            _ => true,
+        });
+        let of_kernel = |kernel: &Kernel| {
+            kernel.aliases().finer(pattern).iter().any(|module| !kernel.loads_with(module, target))
+        };
+        own || self.kernel.is_some_and(of_kernel)
+    }
+
+    fn loads_with(&self, a: &str, b: &str) -> bool {
+        underscored(a) == underscored(b) || self.kernel.is_some_and(|kernel| kernel.loads_with(a, b))
+    }
+
+    /// The module to which the kernel leads every minor of a device by itself, where the old file leads some of them
+    /// elsewhere and the rest to `target`: then the number alone is never asked for, and a pattern would load both.
+    pub(in crate::new) fn contended(&self, name: &str, target: &str) -> Option<String> {
+        let pattern = format!("{name}-*");
+        let others = self.kernel?.aliases().of_pattern(&pattern);
+        let other = others.iter().find(|module| !self.loads_with(module, target))?;
+        let is_form = self.meaning.forms(name).contains(&pattern);
+        (is_form && self.hides(&pattern, name, target)).then(|| other.clone())
     }
 
     /// Whether the kernel has an alias itself, and for this module alone.

@@ -97,7 +97,7 @@ impl Writer<'_> {
             return self.refuse_for(&from, Kind::Clash, &why);
         }
         let load = format!("{MODPROBE} --ignore-install {today} $CMDLINE_OPTS");
-        match self.around(&names, load, Some(today)) {
+        match self.around(&names, (today, load), Some(today)) {
             Ok(body) => self.install(today, &body, &from),
             Err((line, question)) => {
                 let place = self.account.line(line).place();

@@ -2,6 +2,7 @@
 
 mod boot;
 mod files;
+mod hazards;
 mod installs;
 mod lines;
 mod lists;

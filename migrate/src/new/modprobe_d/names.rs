@@ -55,8 +55,8 @@ impl Writer<'_> {
             return self.left_out(lines, "names of device files were for devfs, which is gone");
         }
         let resolved = self.meaning.resolve(name);
-        let mut from = resolved.lines.clone();
-        from.extend_from_slice(lines);
+        // an alias comes from the lines that lead to the module, not from those that set it up
+        let mut from = if resolved.lines.is_empty() { lines.to_vec() } else { resolved.lines.clone() };
         from.sort_unstable();
         from.dedup();
         let note = requests::today(name).note;
@@ -147,6 +147,13 @@ impl Writer<'_> {
         let Subject { name, module, chain, lines, from } = *subject;
         if chain.is_empty() {
             return self.module(name, today, lines);
+        }
+        if let Some(other) = self.contended(name, today) {
+            let why = format!(
+                "the kernel leads every minor of {name} to {other}, and other lines lead some of them elsewhere: \
+                 write which minors {today} is to have"
+            );
+            return self.refuse_for(lines, Kind::Clash, &why);
         }
         self.rewritten(lines, &requests::today(name).note);
         self.other_names(module, chain);

@@ -65,8 +65,8 @@ pub struct Meaning {
     /// Variables set by `define`.
     pub defined: HashMap<String, LineId>,
     seen: HashSet<String>,
-    /// Device majors that are asked for with a minor as well: `char-major-81` of `char-major-81-1`.
-    majors_with_minors: HashSet<String>,
+    /// Names with a minor, by the name without: `char-major-81-1` by `char-major-81`.
+    minors: HashMap<String, Vec<String>>,
 }
 
 impl Meaning {
@@ -106,7 +106,7 @@ impl Meaning {
                 && major.contains("-major-")
                 && minor.bytes().all(|byte| byte.is_ascii_digit())
             {
-                self.majors_with_minors.insert(major.to_owned());
+                self.minors.entry(major.to_owned()).or_default().push(name.to_owned());
             }
         }
     }
@@ -138,9 +138,9 @@ impl Meaning {
             || commands.any(|command| command.text.contains(name))
     }
 
-    /// Whether a device's name without a minor stands beside names with one.
-    pub fn has_minors(&self, name: &str) -> bool {
-        self.majors_with_minors.contains(name)
+    /// The names that the configuration has for single minors of a device: `char-major-81-1` of `char-major-81`.
+    pub fn minors_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.minors.get(name).into_iter().flatten().map(String::as_str)
     }
 
     fn take(&mut self, statement: &Statement, account: &mut Account) {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 /// Exit status: 0; 125 when no kerneld serves the queue, 124 when no answer came within --timeout, 1
 /// when the journal cannot be read or the answer not understood.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(name = "kdstat", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     show: Option<Show>,

@@ -1,39 +1,31 @@
 //! A real old kerneld as a subject, or anything that serves the channel. It runs under `kdrun`'s
-//! mechanism, so that its `msgget` finds our queue, and in a mount namespace of its own, where
-//! `/sbin` holds the recorded helpers and `/lib/modules` is an empty folder.
-//!
-//! Two processes of ours stand above it: the keeper, which makes the namespace and to which orphans
-//! fall, and in it the starter, which becomes the old program.
+//! mechanism, so that its `msgget` finds our queue, and in a root directory of its own ([`root`]).
 #![forbid(unsafe_code)]
+
+mod keeper;
+mod layouts;
+mod root;
+
+pub use keeper::{KEEPER, STARTER, keeper, starter};
+pub(crate) use layouts::spoken;
 
 use crate::observe::Observation;
 use crate::scenario::Scenario;
 use crate::world::play;
 use crate::world::process::{alive, children, wait_until_stopped};
 use crate::world::real::{Daemon, Live};
-use crate::world::stage::{Stage, environment, fresh_key, spawn};
+use crate::world::stage::{Stage, copy_program, environment, spawn};
 
 use kerneld_protocol::queue::Queue;
-use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::wait;
-use nix::unistd::{Pid, Uid, getgid, getuid};
-use std::ffi::OsString;
+use nix::unistd::Pid;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-/// The name by which this program knows that it is the keeper.
-pub const KEEPER: &str = "old-keeper";
-
-/// The name by which it knows that it is the starter.
-pub const STARTER: &str = "old-starter";
 
 /// How long the old program may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,7 +75,10 @@ impl Old {
     /// The process of the old program that the keeper is the parent of: it may have made itself a daemon.
     fn find(&self, program: &Path) -> Option<u32> {
         let keeper = self.keeper.as_ref()?.id();
-        let is_it = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+        // By device and inode: it has another root than we have.
+        let file = |path: &str| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        let program = file(&program.to_string_lossy())?;
+        let is_it = |pid: &u32| file(&format!("/proc/{pid}/exe")) == Some(program);
         children(keeper).into_iter().rev().find(is_it)
     }
 
@@ -122,14 +117,15 @@ impl Daemon for Old {
     fn start(&mut self, stage: &Stage) -> Result<Queue, String> {
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", self.program.display());
         let exe = std::env::current_exe().map_err(failed)?;
-        // Outside /sbin, which the namespace hides.
         let program = stage.path("program");
-        fs::copy(&self.program, &program).map_err(failed)?;
+        if !program.exists() {
+            copy_program(&self.program, &program).map_err(failed)?;
+        }
         let program = fs::canonicalize(program).map_err(failed)?;
         if self.hides_modules {
             fs::create_dir_all(stage.path("modules").join(release())).map_err(failed)?;
         }
-        let key = fresh_key();
+        let key = Queue::free_key();
         let queue =
             Queue::create(key, 0o600).map_err(|errno| format!("cannot make a queue: {}", errno.desc()))?;
         self.queue = Some(queue);
@@ -176,7 +172,7 @@ impl Daemon for Old {
         ended
     }
 
-    fn clean_up(&mut self) {
+    fn stop(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             // Orphans fall to the keeper: when it has no children left, nothing is left.
             for pid in std::iter::from_fn(|| children(keeper.id()).pop()).take(10_000) {
@@ -186,6 +182,10 @@ impl Daemon for Old {
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
+    }
+
+    fn clean_up(&mut self) {
+        self.stop();
         self.remove_queue();
     }
 }
@@ -198,80 +198,4 @@ fn reads(pid: u32) -> bool {
 fn release() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     text.trim_end().to_owned()
-}
-
-/// The keeper: arguments are the stage's folder, the queue's key, the program and its words.
-pub fn keeper() -> ExitCode {
-    finish("cannot make a place for the old kerneld", keep())
-}
-
-fn keep() -> Result<ExitCode, String> {
-    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let (dir, rest) = words.split_first().ok_or("called without a folder")?;
-    let dir = Path::new(dir);
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |errno: Errno| format!("{what}: {}", errno.desc())
-    };
-    enter_namespace()?;
-    prctl::set_child_subreaper(true).map_err(failed("cannot keep orphans"))?;
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-        .map_err(failed("cannot part with the outer mounts"))?;
-    for (inside, place) in [("sbin", "/sbin"), ("modules", "/lib/modules")] {
-        let ours = dir.join(inside);
-        if Path::new(place).exists() && ours.exists() {
-            mount(Some(&ours), place, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-                .map_err(failed(&format!("cannot put ours in place of {place}")))?;
-        }
-    }
-    let exe = std::env::current_exe().map_err(|error| error.to_string())?;
-    let _starter = Command::new(exe)
-        .arg0(STARTER)
-        .args(rest)
-        .spawn()
-        .map_err(|error| format!("cannot start the starter: {error}"))?;
-    while wait() != Err(Errno::ECHILD) {}
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A mount namespace; for an ordinary user below a user namespace in which it is root.
-fn enter_namespace() -> Result<(), String> {
-    let (uid, gid) = (getuid(), getgid());
-    let user = if Uid::effective().is_root() { CloneFlags::empty() } else { CloneFlags::CLONE_NEWUSER };
-    unshare(user | CloneFlags::CLONE_NEWNS)
-        .map_err(|errno| format!("this system gives us no mount namespace: {}", errno.desc()))?;
-    if !user.is_empty() {
-        let map = |file: &str, text: String| fs::write(format!("/proc/self/{file}"), text);
-        map("setgroups", "deny".to_owned())
-            .and_then(|()| map("uid_map", format!("0 {uid} 1")))
-            .and_then(|()| map("gid_map", format!("0 {gid} 1")))
-            .map_err(|error| format!("cannot become root of a user namespace: {error}"))?;
-    }
-    Ok(())
-}
-
-/// The starter: arguments are the queue's key, the program and its words. It becomes the program.
-pub fn starter() -> ExitCode {
-    finish("cannot start the old kerneld", become_it())
-}
-
-fn become_it() -> Result<ExitCode, String> {
-    let mut words = std::env::args_os().skip(1);
-    let key = words.next().and_then(|key| key.to_str()?.parse().ok()).ok_or("called without a key")?;
-    let program = words.next().ok_or("called without a program")?;
-    let failure = kdrun::run(&kdrun::Options {
-        channel: kdrun::Channel::Key(key),
-        wait: Duration::ZERO,
-        verbose: false,
-        program,
-        arguments: words.collect(),
-    });
-    Err(failure.message)
-}
-
-fn finish(what: &str, done: Result<ExitCode, String>) -> ExitCode {
-    done.unwrap_or_else(|why| {
-        eprintln!("kerneld-compare: {what}: {why}");
-        ExitCode::FAILURE
-    })
 }
