@@ -3,7 +3,6 @@
 
 use crate::config::{self, Config};
 use crate::executor::Executor;
-use crate::executor::clock::Clock;
 use crate::executor::life::Life;
 use crate::executor::persist::PersistQueue;
 use crate::executor::settings::{Overrides, Settings};
@@ -24,20 +23,19 @@ use crate::queue::answers::Answers;
 use crate::queue::foreign::ForeignMessages;
 use crate::queue::memory::Memory;
 use crate::queue::outbox::Outbox;
-use crate::queue::ownership;
+use crate::queue::ownership::{self, Access, OwnQueue};
 use crate::readiness::Readiness;
+use crate::state_dir::StateDir;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
 use log::{info, warn};
-use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::Uid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -53,7 +51,7 @@ pub(crate) struct Options {
     pub(crate) state_dir: PathBuf,
     /// Log to standard error and stay.
     pub(crate) foreground: bool,
-    /// Which types to serve: the number of kerneld's `type=N`; else 1 to 255.
+    /// Which types to serve: kerneld's `type=N`, else 1 to 255.
     pub(crate) only_type: Option<i64>,
     /// What the command line says of helpers.
     pub(crate) overrides: Overrides,
@@ -77,71 +75,98 @@ impl Options {
 /// # Errors
 /// A sentence that says what prevented the start, or what ended the service.
 pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
-    sys::default_signals().map_err(|errno| format!("cannot reset signals: {}", errno.desc()))?;
-    sys::close_on_exec()
-        .map_err(|errno| format!("cannot keep descriptors from helpers: {}", errno.desc()))?;
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let pid_file = lock_state_dir(&options.state_dir)?;
+    let failed = |what: &str, why: &dyn Display| format!("cannot {what}: {why}");
+    sys::close_inherited(&readiness.descriptors()).map_err(|errno| failed("close descriptors", &errno))?;
+    sys::default_signals().map_err(|errno| failed("reset signals", &errno.desc()))?;
+    ignore_file_size_limit().map_err(|error| failed("listen for signals", &error))?;
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| failed("listen for signals", &error))?;
+    let state_dir = StateDir::take(&options.state_dir).map_err(|error| error.to_string())?;
     start_log(&options)?;
-    std::env::set_current_dir("/").map_err(|error| format!("cannot change to /: {error}"))?;
-    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key))?;
-    let served = with_memory(memory, options, &mut signals, readiness);
-    let removed = memory.remove();
-    drop(pid_file);
-    served.and(removed)
-}
-
-fn with_memory(
-    memory: Memory,
-    options: Options,
-    signals: &mut Signals,
-    readiness: Readiness,
-) -> Result<(), String> {
-    let queue = ownership::open(options.key, memory.taken_over())?;
-    let served = serve(queue, memory, options, signals, readiness);
-    let removed = queue.remove().map_err(|errno| format!("cannot remove the queue: {}", errno.desc()));
-    served.and(removed)
-}
-
-fn serve(
-    queue: Queue,
-    memory: Memory,
-    options: Options,
-    signals: &mut Signals,
-    readiness: Readiness,
-) -> Result<(), String> {
+    std::env::set_current_dir("/").map_err(|error| failed("change to /", &error))?;
     let user = intake_user(&options.config)?;
-    ownership::give_access(queue, &options.config.queue, user)?;
+    let uid = user.map(|(uid, _)| uid);
+    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key, uid).to_string())?;
+    let alone = memory.taken_over();
+    let opened = ownership::open(options.key, uid, alone).map_err(|error| {
+        let _ = (!alone).then(|| memory.remove());
+        error.to_string()
+    })?;
+    let queue = Arc::new(OwnQueue::new(options.key, opened.queue));
+    let served = serve(&queue, memory, user, options, &mut signals, readiness);
+    match served {
+        Ok(None) => queue.now().remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
+        // It stays, with what waits on it and in the ring, for a daemon that a service manager may start next.
+        Ok(Some(why)) => return Err(why),
+        Err(why) => {
+            if opened.is_new {
+                let _ = queue.now().remove();
+                let _ = memory.remove();
+            }
+            return Err(why);
+        }
+    }
+    memory.remove()?;
+    state_dir.give_up();
+    Ok(())
+}
+
+/// A write past the limit fails then, and does not end the daemon. A handler, which helpers do not inherit.
+fn ignore_file_size_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
+}
+
+/// Serves requests; why that had to end, unless a signal ended it.
+fn serve(
+    queue: &Arc<OwnQueue>,
+    memory: Memory,
+    user: Option<(u32, u32)>,
+    options: Options,
+    signals: &mut Signals,
+    readiness: Readiness,
+) -> Result<Option<String>, String> {
+    let uid = user.map(|(uid, _)| uid);
+    let access = Access { config: options.config.queue.clone(), intake: uid };
+    queue.give_access(access).map_err(|error| error.to_string())?;
+    warn_of(&options.config);
     let cpus = Cpus::stay_on_one();
-    let (journal, recovered) = open_journal(queue, &options)?;
+    let (journal, recovered) = open_journal(queue.now(), &options)?;
     let sockets = Sockets::make(&options.state_dir)?;
-    let changing = Changing { persist: persist_numbers(&options.config), user };
-    let plan = Plan {
-        memory,
-        sockets: sockets.short_path(),
-        queue,
-        only_type: options.only_type,
-        changing: Arc::new(RwLock::new(changing)),
-    };
-    let source = Source::start(plan, memory.position(queue.id()), journal.next_request())?;
+    let source = Source::start(
+        plan(queue, memory, user, &sockets, &options),
+        memory.position(queue.now().id()),
+        journal.next_request(),
+    )?;
     let settings = Settings::resolve(&options.config, &options.overrides);
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
-    let foreign = ForeignMessages::new(queue, Instant::now());
+    let foreign = ForeignMessages::new(Arc::clone(queue), Instant::now());
     // Before anything new is taken: what helpers of before are still doing is not to be done beside them.
     life.take_up_again(&recovered);
     let executor = Executor::start(Arc::clone(&life), foreign, source)?;
-    info!("serving queue {} of key {:#x}", queue.id(), options.key);
+    info!("serving queue {} of key {:#x}", queue.now().id(), options.key);
     readiness.tell();
-    wait_for_end(signals, || reread(&options, queue, &life, &executor));
+    wait_for_end(signals, || reread(&options, &life, &executor));
     executor.stop(GRACE);
-    executor.failure().map_or(Ok(()), Err)
+    Ok(executor.failure())
+}
+
+/// How intakes are started.
+fn plan(
+    queue: &Arc<OwnQueue>,
+    memory: Memory,
+    user: Option<(u32, u32)>,
+    sockets: &Sockets,
+    options: &Options,
+) -> Plan {
+    let changing = Changing { persist: persist_numbers(&options.config), user };
+    let (sockets, only_type) = (sockets.short_path(), options.only_type);
+    Plan { memory, sockets, queue: Arc::clone(queue), only_type, changing: Arc::new(RwLock::new(changing)) }
 }
 
 /// The life of requests under these settings.
 fn life(
-    queue: Queue,
+    queue: &Arc<OwnQueue>,
     options: &Options,
     settings: Settings,
     cpus: Cpus,
@@ -150,27 +175,29 @@ fn life(
     let (helpers, interval) = (Arc::new(Helpers::new(cpus)), options.switches.sweep_interval());
     let store = Store::open(&options.state_dir, Kernel::default());
     Ok(Life {
-        queue,
+        queue: Arc::clone(queue),
         served: options.select(),
         status: StatusDesk::new(options.switches),
         work: Work::new(settings.at_once, settings.busy_limit),
         settings: RwLock::new(Arc::new(settings)),
-        answers: Answers::new(Outbox::new(queue), journal),
+        answers: Answers::new(Outbox::new(Arc::clone(queue)), journal),
         persist: PersistQueue::default(),
         care: Arc::new(ModuleCare::new(store, Arc::clone(&helpers), interval)),
         helpers,
         ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
-        clock: Clock::default(),
+        clock: Default::default(),
     })
 }
 
 /// SIGHUP: the configuration again, and whether there is a route helper. A mistake in it leaves the old
 /// one in force.
-fn reread(options: &Options, queue: Queue, life: &Life, executor: &Executor) {
+fn reread(options: &Options, life: &Life, executor: &Executor) {
     let reread =
         config::load(options.config_file.as_deref()).map_err(|error| error.to_string()).and_then(|config| {
             let user = intake_user(&config)?;
-            ownership::give_access(queue, &config.queue, user)?;
+            let access = Access { config: config.queue.clone(), intake: user.map(|(uid, _)| uid) };
+            life.queue.give_access(access).map_err(|error| error.to_string())?;
+            warn_of(&config);
             if options.config.journal != config.journal {
                 warn!("SIGHUP: [journal] takes effect at the next start");
             }
@@ -181,6 +208,12 @@ fn reread(options: &Options, queue: Queue, life: &Life, executor: &Executor) {
     match reread {
         Ok(()) => info!("SIGHUP: the configuration is read again"),
         Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),
+    }
+}
+
+fn warn_of(config: &Config) {
+    if let Some(warning) = config.warning() {
+        warn!("{warning}");
     }
 }
 
@@ -217,27 +250,4 @@ fn start_log(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot open a log: {error}"))?;
     crate::logging::start(log, kernel);
     Ok(())
-}
-
-/// Makes the state directory and takes its pid file; two daemons cannot share one.
-fn lock_state_dir(dir: &Path) -> Result<Flock<File>, String> {
-    let failed = |error: std::io::Error| format!("cannot use the state directory {}: {error}", dir.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    let owner = dir.symlink_metadata().map_err(failed)?.uid();
-    if owner != Uid::effective().as_raw() {
-        return Err(format!(
-            "the state directory {} belongs to user {owner}, not to the user who starts kerneld",
-            dir.display()
-        ));
-    }
-    let path = dir.join("pid");
-    let file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, _)| {
-        let mut pid = String::new();
-        let _ = file.read_to_string(&mut pid);
-        format!("{} belongs to a running kerneld (pid {})", path.display(), pid.trim())
-    })?;
-    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
-    Ok(lock)
 }

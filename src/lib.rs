@@ -17,6 +17,7 @@ mod modules;
 mod order;
 mod queue;
 mod readiness;
+mod state_dir;
 mod sys;
 mod threads;
 

@@ -4,9 +4,12 @@
 
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::panic;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,23 +31,58 @@ pub(crate) fn open(foreground: bool, state_dir: &Path) -> io::Result<(File, bool
     }
 }
 
-/// Sends log lines to `log`, one write each. To /dev/kmsg they carry the kernel's `<N>` priorities, and
-/// no more are sent than the kernel takes. Panics go there, too.
+/// Sends log lines to `log`, one write each, without ever waiting for a reader: lines that find no room are
+/// left out and counted. To /dev/kmsg they carry the kernel's `<N>` priorities, and no more are sent than
+/// the kernel takes. Panics go there, too.
 pub(crate) fn start(log: File, kernel: bool) {
-    let target: Box<dyn Write + Send> =
-        if kernel { Box::new(Limited::new(log, Quota::of_this_kernel())) } else { Box::new(log) };
+    let target: Box<dyn Write + Send> = if kernel {
+        Box::new(Lines::new(log, Some(Quota::of_this_kernel())))
+    } else {
+        Box::new(Lines::new(Unwaiting::new(log), None))
+    };
     Builder::new()
         .filter_level(LevelFilter::Debug)
         .target(Target::Pipe(target))
         .format(move |line, record| {
             let text = format!("kerneld: {}", escaped(&record.args().to_string()));
-            if kernel {
-                return line.write_all(&kernel_line(record.level(), &text));
-            }
-            writeln!(line, "{text}")
+            line.write_all(&if kernel { kernel_line(record.level(), &text) } else { plain_line(&text) })
         })
         .init();
     panic::set_hook(Box::new(|info| log::error!("internal error: {info}")));
+}
+
+/// A file that is written to only if that needs no waiting. (Writing to the kernel log never does.)
+struct Unwaiting(File);
+
+impl Unwaiting {
+    /// A pipe or a terminal is opened once more, since whoever shares the one at hand does not want it to be
+    /// non-blocking. Where that is impossible a look before each write has to do, which may be wrong when
+    /// others write to the same pipe.
+    fn new(log: File) -> Self {
+        let blocks =
+            log.metadata().is_ok_and(|log| log.file_type().is_fifo() || log.file_type().is_char_device());
+        let again = || {
+            let path = format!("/proc/self/fd/{}", log.as_raw_fd());
+            let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+            File::options().append(true).custom_flags(flags.bits().cast_signed()).open(path)
+        };
+        Unwaiting(if blocks { again().unwrap_or(log) } else { log })
+    }
+}
+
+impl Write for Unwaiting {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+        let now = Timespec::default();
+        if poll(&mut fds, Some(&now))? == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.0.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Sends log lines to standard error, which the executor has pointed at its own log.
@@ -69,9 +107,20 @@ fn escaped(text: &str) -> String {
 /// `kernel/printk/printk.c`: over 1024 bytes today, over 976 on older kernels with PRINTK_CALLER).
 const MAX_LINE: usize = 976;
 
+/// The longest line that a pipe takes as a whole or not at all (`PIPE_BUF`).
+const MAX_PLAIN_LINE: usize = 4096;
+
+fn plain_line(text: &str) -> Vec<u8> {
+    cut(text, MAX_PLAIN_LINE)
+}
+
 fn kernel_line(level: Level, text: &str) -> Vec<u8> {
-    let line = format!("<{}>{text}", priority(level));
-    let end = (0..MAX_LINE.min(line.len() + 1)).rfind(|end| line.is_char_boundary(*end));
+    cut(&format!("<{}>{text}", priority(level)), MAX_LINE)
+}
+
+/// The line with its end, in at most `longest` bytes.
+fn cut(line: &str, longest: usize) -> Vec<u8> {
+    let end = (0..longest.min(line.len() + 1)).rfind(|end| line.is_char_boundary(*end));
     [&line.as_bytes()[..end.unwrap_or(0)], b"\n"].concat()
 }
 
@@ -110,38 +159,63 @@ impl Quota {
     }
 }
 
-/// A log that gets no more than a quota of lines, and a line that says how many were left out.
-struct Limited<W> {
+/// A log that gets no more lines than a quota and what it takes without waiting, and a line that says how
+/// many were left out.
+struct Lines<W> {
     log: W,
-    quota: Quota,
+    /// For the kernel log.
+    quota: Option<Quota>,
     /// When the whole burst will be free again.
     rested: Instant,
     left_out: u64,
 }
 
-impl<W: Write> Limited<W> {
-    fn new(log: W, quota: Quota) -> Self {
-        Limited { log, quota, rested: Instant::now(), left_out: 0 }
+impl<W: Write> Lines<W> {
+    fn new(log: W, quota: Option<Quota>) -> Self {
+        Lines { log, quota, rested: Instant::now(), left_out: 0 }
     }
 
     fn line(&mut self, line: &[u8], now: Instant) -> io::Result<()> {
-        let rested = self.rested.max(now) + self.quota.every;
-        if rested > now + self.quota.every * self.quota.burst {
-            self.left_out += 1;
-            return Ok(());
+        let passes = self.is_within_quota(now) && self.tell_left_out()? && self.put(line)?;
+        self.left_out += u64::from(!passes);
+        Ok(())
+    }
+
+    fn is_within_quota(&mut self, now: Instant) -> bool {
+        let Some(Quota { burst, every }) = self.quota else { return true };
+        let rested = self.rested.max(now) + every;
+        let within = rested <= now + every * burst;
+        if within {
+            self.rested = rested;
         }
-        self.rested = rested;
-        let left_out = std::mem::take(&mut self.left_out);
-        if left_out > 0 {
-            let told = format!("kerneld: {left_out} lines left out here: too many at once");
-            self.log.write_all(&kernel_line(Level::Warn, &told))?;
+        within
+    }
+
+    fn tell_left_out(&mut self) -> io::Result<bool> {
+        if self.left_out == 0 {
+            return Ok(true);
         }
-        self.log.write_all(line)
+        let told = format!("kerneld: {} lines are left out here: too many at once", self.left_out);
+        let kernel = self.quota.is_some();
+        let told = self.put(&if kernel { kernel_line(Level::Warn, &told) } else { plain_line(&told) })?;
+        if told {
+            self.left_out = 0;
+        }
+        Ok(told)
+    }
+
+    /// Whether there was room for the line.
+    fn put(&mut self, line: &[u8]) -> io::Result<bool> {
+        match self.log.write_all(line) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
 /// Each write is a line.
-impl<W: Write> Write for Limited<W> {
+impl<W: Write> Write for Lines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.line(line, Instant::now()).map(|()| line.len())
     }
@@ -154,16 +228,18 @@ impl<W: Write> Write for Limited<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
 
     const QUOTA: Quota = Quota { burst: 60, every: Duration::from_millis(100) };
 
-    fn lines(log: &Limited<Vec<u8>>) -> Vec<String> {
+    fn lines(log: &Lines<Vec<u8>>) -> Vec<String> {
         String::from_utf8(log.log.clone()).unwrap().lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn a_burst_passes_then_ten_a_second_and_the_rest_is_counted() {
-        let mut log = Limited::new(Vec::new(), QUOTA);
+        let mut log = Lines::new(Vec::new(), Some(QUOTA));
         let start = log.rested;
         for _ in 0..100 {
             log.line(b"line\n", start).unwrap();
@@ -173,13 +249,13 @@ mod tests {
             log.line(b"later\n", start + tenth * QUOTA.every).unwrap();
         }
         let later = lines(&log).split_off(60);
-        assert_eq!(later[0], "<28>kerneld: 40 lines left out here: too many at once");
+        assert_eq!(later[0], "<28>kerneld: 40 lines are left out here: too many at once");
         assert_eq!(later[1..], ["later"; 10]);
     }
 
     #[test]
     fn a_rest_frees_the_burst_and_no_more() {
-        let mut log = Limited::new(Vec::new(), QUOTA);
+        let mut log = Lines::new(Vec::new(), Some(QUOTA));
         let after_an_hour = log.rested + Duration::from_secs(3600);
         for _ in 0..100 {
             log.line(b"line\n", after_an_hour).unwrap();
@@ -201,5 +277,31 @@ mod tests {
         assert_eq!(kernel_line(Level::Error, "text"), b"<27>text\n");
         let long = kernel_line(Level::Info, &"\u{e9}".repeat(MAX_LINE));
         assert!(long.len() <= MAX_LINE && std::str::from_utf8(&long).is_ok() && long.ends_with(b"\n"));
+    }
+
+    #[test]
+    fn lines_that_nobody_reads_are_counted_and_the_count_is_told() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut log = Lines::new(Unwaiting::new(File::from(OwnedFd::from(writer))), None);
+        let line = [&[b'x'; 1000][..], b"\n"].concat();
+        for _ in 0..200 {
+            log.line(&line, Instant::now()).unwrap();
+        }
+        let left_out = log.left_out;
+        assert!((100..200).contains(&left_out), "{left_out}");
+        let mut read = vec![0; 200 - left_out as usize];
+        read.resize(read.len() * line.len(), 0);
+        reader.read_exact(&mut read).unwrap();
+        log.line(b"later\n", Instant::now()).unwrap();
+        drop(log);
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, format!("kerneld: {left_out} lines are left out here: too many at once\nlater\n"));
+    }
+
+    #[test]
+    fn a_plain_line_is_one_that_a_pipe_takes_as_a_whole() {
+        assert_eq!(plain_line("text"), b"text\n");
+        assert!(plain_line(&"\u{e9}".repeat(MAX_PLAIN_LINE)).len() <= MAX_PLAIN_LINE);
     }
 }

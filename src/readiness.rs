@@ -6,6 +6,7 @@ use log::warn;
 use sd_notify::NotifyState;
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// Who is told. Dropped without [`Readiness::tell`], it closes the descriptors: the readers see their end.
 #[derive(Debug, Default)]
@@ -17,6 +18,11 @@ impl Readiness {
     /// Has a line written to `descriptor`, too.
     pub(crate) fn by(&mut self, descriptor: File) {
         self.descriptors.push(descriptor);
+    }
+
+    /// The descriptors' numbers, which have to stay open.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        self.descriptors.iter().map(AsRawFd::as_raw_fd).collect()
     }
 
     /// Says that requests are served. A reader that is gone needs no word.

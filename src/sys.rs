@@ -12,16 +12,24 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-/// Marks every descriptor from 3 up close-on-exec, wherever it came from.
+/// Closes every descriptor from 3 up but those in `keep`: whoever started us has left them open, and no
+/// process of ours needs them. To be called before anything else is opened.
 ///
 /// # Errors
-/// `ENOSYS` before Linux 5.11, which has no `CLOSE_RANGE_CLOEXEC`.
-pub(crate) fn close_on_exec() -> Result<(), Errno> {
-    // SAFETY: only sets a flag on descriptors; none is closed, whoever owns it.
-    // (The call by its number: musl has no function for it.)
-    let done =
-        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    Errno::result(done).map(drop)
+/// `ENOSYS` before Linux 5.9, which has no `close_range`.
+pub(crate) fn close_inherited(keep: &[c_int]) -> Result<(), Errno> {
+    let mut keep: Vec<c_int> = keep.iter().copied().filter(|number| *number >= 3).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for number in keep.into_iter().chain([c_int::MAX]) {
+        if first < number {
+            // SAFETY: nothing in this process owns a descriptor but those that are kept.
+            let closed = unsafe { libc::close_range(first.cast_unsigned(), (number - 1).cast_unsigned(), 0) };
+            Errno::result(closed)?;
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// A descriptor of our own for what the inherited descriptor `number` leads to; that one stays open.
@@ -63,7 +71,8 @@ pub(crate) fn detach_standard_streams() -> io::Result<()> {
 
 /// Signals that this process has handlers for or ignores (the standard library ignores SIGPIPE): a
 /// helper starts with their defaults. [`default_signals`] has seen to all others.
-pub(crate) const NOT_DEFAULT: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE];
+pub(crate) const NOT_DEFAULT: [c_int; 5] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE, libc::SIGXFSZ];
 
 /// Words of 16 bytes, as the stack has to be aligned. No page guards its end: the child makes a few calls
 /// that need hundreds of bytes.

@@ -38,6 +38,27 @@ pub(crate) struct Config {
     pub(crate) journal: JournalConfig,
 }
 
+impl Config {
+    /// A sentence for the log, if others than root may send requests and no list of names bounds what they
+    /// can ask for: a message on the queue carries no credentials.
+    pub(crate) fn warning(&self) -> Option<String> {
+        const GROUP_MAY_WRITE: u16 = 0o020;
+        const ALL_MAY_WRITE: u16 = 0o002;
+        let (mode, group) = (self.queue.mode, self.queue.group.as_deref().unwrap_or("kerneld's own"));
+        let who = match () {
+            () if mode & ALL_MAY_WRITE != 0 => "every user".to_owned(),
+            () if mode & GROUP_MAY_WRITE != 0 => format!("every member of the group {group}"),
+            () => return None,
+        };
+        self.modules.allow_every_name().then(|| {
+            format!(
+                "[queue] mode = \"{mode:04o}\" lets {who} have any module loaded and unloaded: list the names \
+                 that may be asked for under [modules] allow"
+            )
+        })
+    }
+}
+
 /// `[queue]`: who may send requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]

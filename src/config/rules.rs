@@ -25,6 +25,11 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// Whether they leave every name to whoever may send requests.
+    pub(crate) fn allow_every_name(&self) -> bool {
+        self.allow.iter().any(|pattern| pattern.text == "*")
+    }
+
     /// Whether requests may name `name`.
     ///
     /// # Errors

@@ -157,3 +157,14 @@ fn every_key_is_in_the_example_and_in_the_manual() {
     documented(&plain, section(&example, "", "\n["), section(MANUAL, "\n.SH KEYS\n", "\n.S"));
     assert_eq!((tables, plain.len()), (9, 1));
 }
+
+#[test]
+fn a_queue_that_is_open_to_others_wants_a_list_of_names() {
+    let warning = |text: &str| accepted(text).warning();
+    for text in ["", "[queue]\nmode = \"0644\"", "[queue]\nmode = \"0660\"\n[modules]\nallow = [\"ppp*\"]"] {
+        assert_eq!(warning(text), None, "{text}");
+    }
+    let all = warning("[queue]\nmode = \"0666\"\n[modules]\ndeny = [\"usb*\"]").unwrap();
+    assert!(all.contains("every user") && all.contains("[modules] allow"), "{all}");
+    assert!(warning("[queue]\nmode = \"0660\"\ngroup = \"modem\"").unwrap().contains("the group modem"));
+}

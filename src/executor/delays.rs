@@ -3,7 +3,7 @@
 
 use crate::order::name::ModuleName;
 use crate::order::task::Waiter;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 /// A delayed release: which module, and who asked.
@@ -20,7 +20,7 @@ pub(crate) struct Delayed {
 pub(crate) struct Delays {
     next: u64,
     by_time: BTreeMap<(Instant, u64), Delayed>,
-    by_name: HashMap<ModuleName, Vec<(Instant, u64)>>,
+    by_name: HashMap<ModuleName, BTreeSet<(Instant, u64)>>,
 }
 
 impl Delays {
@@ -28,7 +28,7 @@ impl Delays {
     pub(crate) fn add(&mut self, name: ModuleName, waiter: Waiter, due: Instant) {
         let key = (due, self.next);
         self.next += 1;
-        self.by_name.entry(name.clone()).or_default().push(key);
+        self.by_name.entry(name.clone()).or_default().insert(key);
         self.by_time.insert(key, Delayed { name, waiter });
     }
 
@@ -65,7 +65,7 @@ impl Delays {
 
     fn forget(&mut self, key: &(Instant, u64), name: &ModuleName) {
         if let Some(keys) = self.by_name.get_mut(name) {
-            keys.retain(|other| other != key);
+            keys.remove(key);
             if keys.is_empty() {
                 self.by_name.remove(name);
             }

@@ -2,9 +2,7 @@
 //! few lines over parts that own what they need and know nothing of this file.
 #![forbid(unsafe_code)]
 
-use super::clock::Clock;
 use super::decision::{Decision, decide, decide_again, doubt, helper_for, helpers_again};
-use super::delays::Delayed;
 use super::jobs::{Job, JobId, Submitted};
 use super::persist::PersistQueue;
 use super::settings::Settings;
@@ -19,9 +17,10 @@ use crate::order::name::{ModuleName, Refusal};
 use crate::order::task::{Task, Waiter};
 use crate::queue::answers::Answers;
 use crate::queue::foreign::drop_foreign;
-use crate::threads;
+use crate::queue::ownership::OwnQueue;
+use crate::threads::{self, Clock};
 use kerneld_journal::Accepted;
-use kerneld_protocol::queue::{Queue, Select};
+use kerneld_protocol::queue::Select;
 use kerneld_protocol::sender::Senders;
 use log::{debug, error, info, warn};
 use std::path::PathBuf;
@@ -31,7 +30,7 @@ use std::time::{Duration, Instant};
 /// Everything that a request meets on its way, shared by the threads that take it along.
 pub(crate) struct Life {
     /// The queue, and what the intake takes off it.
-    pub(crate) queue: Queue,
+    pub(crate) queue: Arc<OwnQueue>,
     pub(crate) served: Select,
     pub(crate) settings: RwLock<Arc<Settings>>,
     pub(crate) status: StatusDesk,
@@ -47,7 +46,8 @@ pub(crate) struct Life {
 impl Life {
     /// Takes an order: writes it down, with who may have sent it. `note` is told its number before.
     pub(crate) fn take(&self, order: &Order, senders: &mut Senders, note: impl FnOnce(u64)) -> Waiter {
-        let sender = senders.find(&order.reply, self.queue.stat().ok().map(|stat| stat.last_sender));
+        let last_sender = self.queue.now().stat().ok().map(|stat| stat.last_sender);
+        let sender = senders.find(&order.reply, last_sender);
         note(self.answers.next_request(order.reply.id));
         let request = self.answers.journal().accepted(order.command, &order.text, order.reply, sender);
         Waiter { request, reply: order.reply }
@@ -85,7 +85,7 @@ impl Life {
     }
 
     /// Folds it into a job that does the same, or makes a job of it; the job, if it may start now.
-    fn fold(&self, task: Task, waiter: Waiter) -> Option<JobId> {
+    pub(super) fn fold(&self, task: Task, waiter: Waiter) -> Option<JobId> {
         debug!("{task} from pid {}", waiter.reply.pid);
         if matches!(task, Task::Load(_)) {
             self.care.postpone_sweep(self.status.switches().sweep_interval());
@@ -100,7 +100,7 @@ impl Life {
     }
 
     /// Starts a job's helper. One that cannot be started is answered at once, and the next one started.
-    fn start(self: &Arc<Self>, id: JobId) {
+    pub(super) fn start(self: &Arc<Self>, id: JobId) {
         let mut next = Some(id);
         while let Some(id) = next {
             let Some(job) = self.work.job(id) else { return };
@@ -193,7 +193,7 @@ impl Life {
     }
 
     /// Answers a request for which no helper ran.
-    fn answer(&self, waiter: Waiter, status: i32, text: &[u8]) {
+    pub(super) fn answer(&self, waiter: Waiter, status: i32, text: &[u8]) {
         self.answers.answer(waiter, status, text);
         self.clock.wake_by(self.answers.next_deadline());
     }
@@ -254,7 +254,7 @@ impl Life {
 
     /// Drops messages that nobody here serves; how many.
     fn flush(&self) -> usize {
-        let dropped = drop_foreign(self.queue, |mtype| self.is_ours(mtype), |_| true);
+        let dropped = drop_foreign(self.queue.now(), |mtype| self.is_ours(mtype), |_| true);
         dropped.inspect_err(|errno| warn!("cannot flush the queue: {}", errno.desc())).unwrap_or(0)
     }
 
@@ -276,66 +276,13 @@ impl Life {
         }
     }
 
-    /// Does what is due by time, for ever. `look` is called each time, and says when it wants to be next.
-    pub(crate) fn keep_time(self: &Arc<Self>, mut look: impl FnMut(Instant) -> Instant) {
-        loop {
-            self.clock.look();
-            let now = Instant::now();
-            self.expire_jobs(now);
-            self.release_due(now);
-            self.answers.tend(now);
-            self.sweep_if_due(now);
-            let next_look = look(now);
-            self.clock.sleep(self.next_deadline().into_iter().chain([next_look]).min());
-        }
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        let due = [self.work.next_deadline(), self.answers.next_deadline(), self.care.next_sweep()];
-        due.into_iter().flatten().min()
-    }
-
-    fn expire_jobs(&self, now: Instant) {
-        let (expired, running) = self.work.expire(now);
-        for job in expired {
-            warn!("{} found no free place among {running} helpers", job.task);
-            self.answers.answer_all(&job.waiters, -libc::ETIME, &[], None);
-        }
-    }
-
-    /// Delayed releases whose time has come are requests like others now.
-    fn release_due(self: &Arc<Self>, now: Instant) {
-        for Delayed { name, waiter } in self.work.due(now) {
-            if self.status.switches().keep {
-                debug!("ignored: delayed release of {name}, because keep is set");
-                self.answer(waiter, 0, &[]);
-            } else if let Some(job) = self.fold(Task::Unload(name), waiter) {
-                self.here_if_quick(job, move |life| life.start(job));
-            }
-        }
-    }
-
-    fn sweep_if_due(self: &Arc<Self>, now: Instant) {
-        let interval = self.status.switches().sweep_interval();
-        if let Some(sweep) = self.care.due_sweep(now, interval, &self.settings().modules) {
-            self.then_plan_sweep(|| sweep.carry_out());
-        }
-    }
-
-    fn then_plan_sweep(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
-        self.in_own_thread(None, move |life| {
-            work();
-            life.plan_sweep();
-        });
-    }
-
-    fn plan_sweep(&self) {
-        self.clock.wake_by(self.care.plan_sweep(self.status.switches().sweep_interval()));
-    }
-
     /// Does what may take long in a thread of its own, on any CPU. If it panics, those who wait for `job`
     /// are answered -EIO. Not to be called with anything locked.
-    fn in_own_thread(self: &Arc<Self>, job: Option<JobId>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+    pub(super) fn in_own_thread(
+        self: &Arc<Self>,
+        job: Option<JobId>,
+        work: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) {
         let (life, left) = (Arc::clone(self), Arc::clone(self));
         let work = move || {
             life.helpers.cpus().spread();
@@ -349,7 +296,11 @@ impl Life {
     }
 
     /// Starts a helper or takes its end: here, which is quick, unless something may hold it up.
-    fn here_if_quick(self: &Arc<Self>, job: JobId, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+    pub(super) fn here_if_quick(
+        self: &Arc<Self>,
+        job: JobId,
+        work: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) {
         let saves = !self.settings().modules.parameters.listed.is_empty();
         if saves || self.care.is_sweeping() {
             self.in_own_thread(Some(job), work);
@@ -394,7 +345,7 @@ impl Life {
         self.answers.settle(end);
     }
 
-    fn settings(&self) -> Arc<Settings> {
+    pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

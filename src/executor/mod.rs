@@ -5,9 +5,9 @@
 //! thread of its own. What they do is in `life`.
 #![forbid(unsafe_code)]
 
-pub(crate) mod clock;
 mod decision;
 pub(crate) mod delays;
+mod due;
 pub(crate) mod jobs;
 pub(crate) mod life;
 pub(crate) mod persist;
@@ -148,10 +148,11 @@ impl Executor {
     fn settle_doubts(&self) {
         let answers = &self.life.answers;
         while answers.wait_for_held() {
-            let awaited = waiting::awaited_types(self.life.queue);
+            let awaited = waiting::awaited_types(self.life.queue.now());
             // Whoever is seen to wait may do so for the answer to a request that is still on its way.
             if self.requests_are_in() {
-                let lies = |mtype| self.life.queue.drain(Select::Exactly(mtype)).is_ok_and(|found| found > 0);
+                let lies =
+                    |mtype| self.life.queue.now().drain(Select::Exactly(mtype)).is_ok_and(|found| found > 0);
                 let (now, state) = (Instant::now(), waiting::state);
                 answers.decide_held(&Seen { now, awaited: &awaited, lies: &lies, state: &state });
             }
@@ -191,7 +192,12 @@ impl Executor {
         if self.lock().stopping {
             return false;
         }
+        let before = self.life.queue.now();
         let replaced = source.replace();
+        let queue = self.life.queue.now();
+        if queue != before {
+            self.life.answers.journal().serves(queue.id());
+        }
         match replaced {
             Ok(()) => self.lock().intake = Some(source.hold()),
             Err(ref why) => self.give_up(why),

@@ -7,8 +7,8 @@ use super::told::{SetUp, Told};
 use crate::order::judge::PersistNumbers;
 use crate::order::ring::{Position, Ring};
 use crate::queue::memory::Memory;
+use crate::queue::ownership::OwnQueue;
 use ipc_channel::ipc::IpcSender;
-use kerneld_protocol::queue::Queue;
 use log::warn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -45,7 +45,7 @@ pub(crate) struct Plan {
     /// The folder in which the intake listens for us.
     pub(crate) sockets: PathBuf,
     /// Where messages come from.
-    pub(crate) queue: Queue,
+    pub(crate) queue: Arc<OwnQueue>,
     /// The one type to take; `None` for all of kerneld's.
     pub(crate) only_type: Option<i64>,
     /// What SIGHUP may change.
@@ -125,7 +125,7 @@ impl IntakeProcess {
             executor: std::process::id(),
             memory: plan.memory.id(),
             position,
-            queue: plan.queue.id(),
+            queue: plan.queue.now().id(),
             only_type: plan.only_type,
             persist,
             become_user: user,

@@ -126,6 +126,10 @@ impl Source {
         let mut ended = self.intake.reap();
         loop {
             self.useless += 1;
+            if self.plan.queue.renew().map_err(|error| error.to_string())? {
+                self.plan.memory.ring().set_queue(self.plan.queue.now().id());
+                self.useless = 1;
+            }
             self.crashes += u32::from(ended.crashed);
             error!("the intake ended ({}): starting another", ended.why);
             if self.useless > USELESS {
@@ -166,7 +170,7 @@ impl Source {
         let hold = Arc::clone(self.intake.hold());
         self.reader.wait(Some(self.silence.left(Instant::now())), || hold.ended());
         let now = Instant::now();
-        let queued = || self.plan.queue.stat().is_ok_and(|stat| stat.messages > 0);
+        let queued = || self.plan.queue.now().stat().is_ok_and(|stat| stat.messages > 0);
         let waiting = || self.reader.is_half_done() || queued();
         match self.silence.step(now, |question| hold.has_emptied(question), waiting) {
             Step::Nothing => {}

@@ -5,11 +5,13 @@
 //! no request is ever off the queue on account of this.
 #![forbid(unsafe_code)]
 
+use super::ownership::OwnQueue;
 use kerneld_protocol::queue::{Buffer, Queue, Select};
 use log::warn;
 use nix::errno::Errno;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How old a message must be to be dropped.
@@ -26,7 +28,7 @@ const WINDOW: usize = 2048;
 
 /// What is remembered between two looks at the queue.
 pub(crate) struct ForeignMessages {
-    queue: Queue,
+    queue: Arc<OwnQueue>,
     next: Instant,
     pause: Duration,
     /// Foreign messages seen at the last look, by fingerprint: how many of each.
@@ -35,7 +37,7 @@ pub(crate) struct ForeignMessages {
 
 impl ForeignMessages {
     /// A first look comes 10 s from now.
-    pub(crate) fn new(queue: Queue, now: Instant) -> Self {
+    pub(crate) fn new(queue: Arc<OwnQueue>, now: Instant) -> Self {
         ForeignMessages { queue, next: now + AGE, pause: AGE, seen: HashMap::new() }
     }
 
@@ -46,14 +48,14 @@ impl ForeignMessages {
         if now < self.next {
             return self.next;
         }
-        let stat = self.queue.stat();
+        let stat = self.queue.now().stat();
         let used = stat.is_ok_and(|stat| stat.messages > 0);
         self.pause = if used { AGE } else { (self.pause * 2).min(LONGEST_SLEEP) };
         self.next = now + self.pause;
         match stat {
             // Nobody has found room since: everything on the queue is that old.
             Ok(stat) if stat.full() && is_past(stat.last_sent) => {
-                tell(drop_foreign(self.queue, ours, |_| true))
+                tell(drop_foreign(self.queue.now(), ours, |_| true))
             }
             Ok(stat) if stat.full() => self.drop_seen(ours),
             _ => self.seen.clear(),
@@ -66,7 +68,7 @@ impl ForeignMessages {
         // Those of a type lie in the order in which they came: past a young one there is no old one.
         let mut young = HashSet::new();
         let seen = &mut self.seen;
-        tell(drop_foreign(self.queue, ours, |message| {
+        tell(drop_foreign(self.queue.now(), ours, |message| {
             let print = fingerprint(message);
             let old = !young.contains(&message.mtype())
                 && before.get_mut(&print).filter(|count| **count > 0).map(|count| *count -= 1).is_some();
@@ -137,6 +139,10 @@ mod tests {
         queue.remove().unwrap();
     }
 
+    fn own(queue: Queue) -> Arc<OwnQueue> {
+        Arc::new(OwnQueue::new(0, queue))
+    }
+
     fn ours(mtype: i64) -> bool {
         mtype == 700 || mtype < 256
     }
@@ -145,7 +151,7 @@ mod tests {
     fn a_full_queue_loses_what_was_there_before_and_keeps_the_rest() {
         with_queue(|queue| {
             let start = Instant::now();
-            let mut foreign = ForeignMessages::new(queue, start);
+            let mut foreign = ForeignMessages::new(own(queue), start);
             queue.send(700, b"wanted").unwrap();
             while queue.send(300, &[1; 512]).is_ok() {}
             foreign.look(start + AGE, ours);
@@ -196,7 +202,7 @@ mod tests {
     fn an_empty_queue_is_looked_at_ever_more_rarely() {
         with_queue(|queue| {
             let mut now = Instant::now();
-            let mut foreign = ForeignMessages::new(queue, now);
+            let mut foreign = ForeignMessages::new(own(queue), now);
             let looks = std::iter::from_fn(|| {
                 let next = foreign.look(now, |_| false);
                 let pause = next - now;

@@ -29,7 +29,7 @@ impl Memory {
     /// Makes the segment of `key`, or takes over the one of a killed daemon, which then proves that nobody
     /// else serves this key.
     ///
-    /// `None` when others use it.
+    /// `None` when a daemon uses it, perhaps another user's.
     ///
     /// # Errors
     /// A sentence: the segment of this key is somebody else's, or cannot be made.
@@ -53,7 +53,10 @@ impl Memory {
 
     fn found(key: i32) -> Result<Option<Self>, String> {
         let id = sys::find_segment(key).map_err(|errno| failed(key, "find", errno))?;
-        let stat = sys::segment_stat(id).map_err(|errno| failed(key, "look at", errno))?;
+        let stat = match sys::segment_stat(id) {
+            Err(Errno::EACCES) => return Ok(None),
+            known => known.map_err(|errno| failed(key, "look at", errno))?,
+        };
         if !ours(&stat) {
             return Self::replace(key, id, &stat).map(Some);
         }

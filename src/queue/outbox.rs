@@ -2,11 +2,13 @@
 //! if nobody fetches them, as the 2.0 kernel dropped old messages from a full queue (`ipc/msg.c`).
 #![forbid(unsafe_code)]
 
+use super::ownership::OwnQueue;
 use crate::order::task::Waiter;
-use kerneld_protocol::queue::{Queue, Select};
+use kerneld_protocol::queue::Select;
 use log::warn;
 use nix::errno::Errno;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long an answer may lie unfetched (`ipc/msg.c`, Linux 2.0).
@@ -42,7 +44,7 @@ pub(crate) struct Due {
 /// Answers not yet known to have been fetched. What it does in one call takes a bounded time, however many
 /// there are.
 pub(crate) struct Outbox {
-    queue: Queue,
+    queue: Arc<OwnQueue>,
     /// In the order in which they were due.
     unsent: VecDeque<(Instant, Due)>,
     /// Ids of answers sent, with when, the oldest first.
@@ -53,7 +55,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// An outbox onto a queue.
-    pub(crate) fn new(queue: Queue) -> Self {
+    pub(crate) fn new(queue: Arc<OwnQueue>) -> Self {
         Outbox { queue, unsent: VecDeque::new(), sent: VecDeque::new(), by_id: HashMap::new() }
     }
 
@@ -100,7 +102,9 @@ impl Outbox {
         }
         self.sent.pop_front();
         // A younger answer may wait under the same id: then both are left until its turn.
-        if self.is_last_of(id) && self.queue.drain(Select::Exactly(id.into())).is_ok_and(|found| found > 0) {
+        if self.is_last_of(id)
+            && self.queue.now().drain(Select::Exactly(id.into())).is_ok_and(|found| found > 0)
+        {
             warn!("nobody fetched the answer to id {id} in {} s: taken back", ANSWER_LIFE.as_secs());
         }
         true
@@ -130,7 +134,7 @@ impl Outbox {
         if !reply.wanted() {
             return true;
         }
-        match self.queue.send(i64::from(id), &reply.answer(due.status, &due.text)) {
+        match self.queue.now().send(i64::from(id), &reply.answer(due.status, &due.text)) {
             Ok(()) => self.remember(id, now),
             Err(Errno::EAGAIN) => return false,
             Err(errno) => warn!("cannot answer id {id}: {}", errno.desc()),
@@ -163,7 +167,7 @@ impl Outbox {
     }
 
     fn queue_is_empty(&self) -> bool {
-        self.queue.stat().is_ok_and(|stat| stat.messages == 0)
+        self.queue.now().stat().is_ok_and(|stat| stat.messages == 0)
     }
 }
 
@@ -171,6 +175,7 @@ impl Outbox {
 mod tests {
     use super::*;
     use kerneld_protocol::queue::Buffer;
+    use kerneld_protocol::queue::Queue;
     use kerneld_protocol::request::ReplyTo;
     use kerneld_protocol::wire::Layout;
 
@@ -188,7 +193,7 @@ mod tests {
     #[test]
     fn an_unfetched_answer_is_taken_back_but_a_younger_one_under_its_id_stays() {
         with_queue(|queue| {
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             outbox.answer(due(1000), start);
             outbox.answer(due(1001), start);
@@ -205,7 +210,7 @@ mod tests {
         with_queue(|queue| {
             while queue.send(300, &[0; 1000]).is_ok() {}
             while queue.send(300, b"").is_ok() {}
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             outbox.answer(due(1000), start);
             assert_eq!(outbox.next_deadline(start), Some(start + RETRY));
@@ -227,7 +232,7 @@ mod tests {
     fn a_hundred_thousand_answers_that_were_fetched_are_forgotten_one_by_one() {
         with_queue(|queue| {
             queue.send(300, b"a stranger's").unwrap();
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             for id in 1000..101_000 {
                 outbox.answer(due(id), start);
@@ -246,7 +251,7 @@ mod tests {
     fn many_answers_without_room_are_not_all_tried_at_once() {
         with_queue(|queue| {
             while queue.send(300, b"").is_ok() {}
-            let mut outbox = Outbox::new(queue);
+            let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             assert!((1000..1100).all(|id| outbox.answer(due(id), start).is_none()), "none is done with");
             outbox.try_again(start);

@@ -11,5 +11,6 @@ mod other_language;
 mod persist;
 mod requests;
 mod support;
+mod surroundings;
 mod trace;
 mod watch;

@@ -13,7 +13,7 @@ use log::{error, info};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,9 @@ use std::time::Duration;
 /// Bytes that a file grows by until it is rotated, unless another limit is given. There are two
 /// files, and requests still open are carried over on top.
 pub const DEFAULT_LIMIT: u64 = 4 << 20;
+
+/// Requests have lower numbers than this, which also fit a float.
+const MAX_REQUEST: u64 = 1 << 53;
 
 /// What the journal knew from before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl Journal {
         let failed = |error: io::Error| format!("cannot use the journal in {}: {error}", dir.display());
         let reader = Reader::open(dir).map_err(failed)?;
         let (recovered, past) = recover(reader, &started.boot_id);
-        let file = append(&current(dir)).map_err(failed)?;
+        let file = append(&current(dir)).or_else(|error| nowhere(dir, error)).map_err(failed)?;
         let mut writer = Writer {
             size: file.metadata().map_err(failed)?.len(),
             file,
@@ -65,13 +68,24 @@ impl Journal {
             torn: past.torn,
             failing: None,
         };
-        writer.put(&[writer.started.clone()]).map_err(failed)?;
+        // A full file system is told, and does not keep anybody from being served.
+        writer.write(&[writer.started.clone()]);
         Ok((Journal(Mutex::new(writer)), recovered))
     }
 
     /// The number that the next request will have.
     pub fn next_request(&self) -> u64 {
         self.lock().next
+    }
+
+    /// Another queue is served from now on: the one of this id.
+    pub fn serves(&self, queue: i32) {
+        let mut writer = self.lock();
+        if let Event::Started(started) = &writer.started.event {
+            writer.started = Record::now(Event::Started(Started { queue, ..started.clone() }));
+            let record = writer.started.clone();
+            writer.write(&[record]);
+        }
     }
 
     /// A request was taken in; its number.
@@ -234,6 +248,15 @@ fn append(path: &Path) -> io::Result<File> {
     File::options().append(true).create(true).mode(0o600).open(path)
 }
 
+/// Where records go on a file system that takes no new file: service goes on without them.
+fn nowhere(dir: &Path, error: io::Error) -> io::Result<File> {
+    if !matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull) {
+        return Err(error);
+    }
+    error!("requests are not recorded: cannot use the journal in {}: {error}", dir.display());
+    File::options().write(true).open("/dev/null")
+}
+
 /// What a writer goes on from.
 struct Past {
     open: BTreeMap<u64, Record>,
@@ -272,7 +295,10 @@ impl Past {
             }
             Event::Accepted(accepted) => {
                 let request = accepted.request;
-                self.next = self.next.max(request + 1);
+                // Any other number is damage, and must not be the last one that there can be.
+                if request < MAX_REQUEST {
+                    self.next = self.next.max(request + 1);
+                }
                 self.open.insert(request, record);
             }
             Event::Answered(answered) => {

@@ -224,6 +224,17 @@ fn senders() -> impl Strategy<Value = Option<Sender>> {
     proptest::option::of(sender.prop_map(|(pid, comm, evidence)| Sender { pid, comm, evidence }))
 }
 
+#[test]
+fn a_number_that_no_request_can_have_is_not_gone_on_from() {
+    let dir = dir();
+    load(&open(dir.path(), DEFAULT_LIMIT).0, "a");
+    let text = fs::read_to_string(current(dir.path())).unwrap();
+    let line = text.lines().find(|line| line.contains("\"request\":1,")).unwrap();
+    let damaged = line.replace("\"request\":1,", &format!("\"request\":{},", u64::MAX));
+    append(dir.path(), format!("{damaged}\n").as_bytes());
+    assert_eq!(load(&open(dir.path(), DEFAULT_LIMIT).0, "b"), 2);
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let text = || any::<Vec<u8>>().prop_map(Text);
     let accepted = (any::<u64>(), any::<i64>(), text(), any::<(i32, i16)>(), layouts(), senders()).prop_map(

@@ -80,6 +80,11 @@ impl<'a> Ring<'a> {
         self.store(MAGIC_AT, MAGIC);
     }
 
+    /// Says that the messages to come are those of another queue.
+    pub(crate) fn set_queue(self, queue: i32) {
+        self.store(QUEUE_AT, queue.cast_unsigned());
+    }
+
     /// Where a killed executor stopped taking, if this is a ring for `queue` that makes sense.
     pub(crate) fn resume(self, queue: i32) -> Option<Position> {
         let ours = self.load(MAGIC_AT) == MAGIC && self.load(QUEUE_AT) == queue.cast_unsigned();

@@ -22,7 +22,7 @@ pub fn discover(root: &Root, account: &mut Account) -> Result<Found> {
     settings::inittab(root, account, &mut found)?;
     settings::rc_config(root, account, &mut found)?;
     settings::etc_modules(root, account, &mut found)?;
-    crontab::read(root, account, &mut found)?;
+    crontab::read(root, account, &mut found);
     found.route = root.exists("/sbin/request-route");
     found.blanker = root.exists("/sbin/screenblanker");
     found.persist = root

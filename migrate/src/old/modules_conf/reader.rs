@@ -11,6 +11,10 @@ use crate::old::input::enter;
 use crate::old::lines::{Logical, logical_lines};
 use crate::root::Root;
 
+/// So many files are read, each as often as it is included: files that include each other twice double with each
+/// level.
+const MOST_FILES: usize = 1000;
+
 /// `include` and `if` go this deep in late modutils 2.4.
 const DEEPEST: usize = 20;
 
@@ -61,6 +65,7 @@ pub struct Reader<'a> {
     undecided: Undecided,
     statements: Vec<Statement>,
     open_files: Vec<Arc<str>>,
+    files: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -81,6 +86,7 @@ impl<'a> Reader<'a> {
             undecided,
             statements: Vec::new(),
             open_files: Vec::new(),
+            files: 0,
         }
     }
 
@@ -95,11 +101,13 @@ impl<'a> Reader<'a> {
     /// When the file cannot be read.
     pub fn file(&mut self, path: &str) -> Result<bool> {
         let Some(content) = self.root.read(path)? else { return Ok(false) };
+        self.files += 1;
         let name: Arc<str> = path.into();
         self.open_files.push(name.clone());
         let text = crate::old::bytes::from_bytes(&content.bytes);
         let mut conditionals = Vec::new();
         for logical in logical_lines(&text) {
+            self.account.check_size(path)?;
             let line = enter(self.account, &name, &logical);
             if let Some(why) = &content.foreign {
                 self.account.needs_attention(
@@ -200,6 +208,10 @@ impl<'a> Reader<'a> {
                 Kind::Unreadable,
                 format!("includes go deeper than {DEEPEST} levels here"),
             );
+        }
+        if self.files >= MOST_FILES {
+            let why = format!("more than {MOST_FILES} files are included in all; this one is not read");
+            return self.account.needs_attention(line, Kind::Unreadable, why);
         }
         match self.file(path) {
             Ok(true) => {
