@@ -166,3 +166,16 @@ fn verbose_tells_what_is_answered() {
     let said = text(&output.stderr);
     assert!(said.ends_with(&format!("gets queue {}", daemon.id())), "{said}");
 }
+
+/// An old program's environment tells the daemon what its bytes do not.
+#[test]
+fn a_layout_is_named_in_the_environment() {
+    let place = Place::new();
+    let run = |options: &[&str]| {
+        let mut kdrun = place.kdrun();
+        let kdrun = kdrun.args(options).env("KERNELD_LAYOUT", "kept").env("OTHER", "a=b");
+        text(&kdrun.args(["sh", "-c", "echo $KERNELD_LAYOUT $OTHER"]).output().unwrap().stdout)
+    };
+    assert_eq!(run(&["--layout", "ilp32-old-be"]), "ilp32-old-be a=b");
+    assert_eq!(run(&[]), "kept a=b");
+}

@@ -9,6 +9,7 @@ use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
 use crate::old::input::enter;
 use crate::old::lines::{Logical, logical_lines};
+use crate::old::remembered;
 use crate::root::Root;
 
 /// So many files are read, each as often as it is included: files that include each other twice double with each
@@ -171,12 +172,27 @@ impl<'a> Reader<'a> {
         }
         let text = logical.text.trim().to_owned();
         match directive {
+            Directive::Options { name, mut words, add, keep_loaded } => {
+                self.remember(line, &mut words);
+                let directive = Directive::Options { name, words, add, keep_loaded };
+                self.statements.push(Statement { line, directive, text });
+            }
             Directive::Include(path) => self.include(line, &path.text),
             Directive::Define { name, value } => {
                 self.environment.defined.insert(name.clone(), value.text.clone());
                 self.statements.push(Statement { line, directive: Directive::Define { name, value }, text });
             }
             directive => self.statements.push(Statement { line, directive, text }),
+        }
+    }
+
+    /// Puts in what kerneld remembered, where modprobe.d cannot say so itself.
+    fn remember(&mut self, line: LineId, words: &mut [Word]) {
+        for word in words.iter_mut().filter(|_| self.undecided == Undecided::Evaluate) {
+            if let Some((text, why)) = remembered::resolved(self.root, &word.text) {
+                word.text = text;
+                self.account.note(line, why);
+            }
         }
     }
 
