@@ -19,13 +19,12 @@ use crate::intake::process::{Changing, Hold};
 use crate::intake::source::{Next, Source};
 use crate::intake::told::Told;
 use crate::order::action::Order;
-use crate::queue::doubts::Seen;
+use crate::queue::doubts::{Seen, Sender};
 use crate::queue::foreign::ForeignMessages;
-use crate::queue::waiting;
 use crate::threads;
 use kerneld_protocol::queue::Select;
 use kerneld_protocol::sender::Senders;
-use kerneld_protocol::waiting::settle;
+use kerneld_protocol::waiting::{awaited, settle};
 use life::Life;
 use log::{error, warn};
 use nix::sys::signal::{Signal, kill};
@@ -150,13 +149,13 @@ impl Executor {
     fn settle_doubts(&self) {
         let answers = &self.life.answers;
         while answers.wait_for_held() {
-            let awaited = waiting::awaited_types(self.life.queue.now());
+            let awaited = awaited(self.life.queue.now().id());
             // Whoever is seen to wait may do so for the answer to a request that is still on its way.
             if self.requests_are_in() {
                 let lies =
                     |mtype| self.life.queue.now().drain(Select::Exactly(mtype)).is_ok_and(|found| found > 0);
-                let (now, state) = (Instant::now(), waiting::state);
-                answers.decide_held(&Seen { now, awaited: &awaited, lies: &lies, state: &state });
+                let seen = Seen { now: Instant::now(), awaited: &awaited, lies: &lies, state: &Sender::of };
+                answers.decide_held(&seen);
             }
             thread::sleep(REMINDER);
         }

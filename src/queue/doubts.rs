@@ -1,11 +1,11 @@
 //! Answers that may have been given already: between sending an answer and writing that down, a daemon may be
 //! killed, and its successor cannot know from the journal alone whether the client has it. An old client asks
-//! under the same id again and again, so a second answer would be taken for that to its next request. Pure.
+//! under the same id again and again, so a second answer would be taken for that to its next request. Pure, but for [`Sender::of`].
 #![forbid(unsafe_code)]
 
 use super::outbox::Due;
 use crate::order::task::Waiter;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long a living client may be seen not to wait before it is answered all the same: it may be one that
@@ -33,22 +33,34 @@ pub(crate) struct Seen<'a> {
     /// The moment.
     pub(crate) now: Instant,
     /// The types that somebody waits for.
-    pub(crate) awaited: &'a HashSet<i64>,
+    pub(crate) awaited: &'a [i32],
     /// Whether an answer of this type lies on the queue.
     pub(crate) lies: &'a dyn Fn(i64) -> bool,
     /// Whether this process is there, and whether it is stopped.
-    pub(crate) state: &'a dyn Fn(i32) -> State,
+    pub(crate) state: &'a dyn Fn(i32) -> Sender,
 }
 
-/// How a process is.
+/// How a process is that sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum Sender {
     /// There is none.
     Gone,
     /// A signal has stopped it: it will do nothing until it is continued.
     Stopped,
     /// It lives.
     Alive,
+}
+
+impl Sender {
+    /// Of the process with this pid.
+    pub(crate) fn of(pid: i32) -> Self {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        match stat.rsplit_once(") ").and_then(|(_, fields)| fields.bytes().next()) {
+            None | Some(b'Z' | b'X') => Sender::Gone,
+            Some(b'T' | b't') => Sender::Stopped,
+            Some(_) => Sender::Alive,
+        }
+    }
 }
 
 /// What became of an answer that was held back.
@@ -134,13 +146,13 @@ impl Doubts {
             return Some(false);
         }
         let mtype = i64::from(reply.id);
-        if seen.awaited.contains(&mtype) || (seen.lies)(mtype) {
+        if seen.awaited.contains(&reply.id) || (seen.lies)(mtype) {
             return Some(true);
         }
         match doubt.sender.map(seen.state) {
-            Some(State::Gone) => return Some(false),
-            Some(State::Stopped) => *idle_since = None,
-            Some(State::Alive) | None => {}
+            Some(Sender::Gone) => return Some(false),
+            Some(Sender::Stopped) => *idle_since = None,
+            Some(Sender::Alive) | None => {}
         }
         let since = *idle_since.get_or_insert(seen.now);
         (seen.now >= since + PATIENCE).then_some(true)
@@ -172,13 +184,12 @@ mod tests {
 
     fn decided(
         doubts: &mut Doubts,
-        awaited: &[i64],
+        awaited: &[i32],
         lies: bool,
-        state: State,
+        state: Sender,
         now: Instant,
     ) -> Vec<(u64, bool)> {
-        let awaited = awaited.iter().copied().collect();
-        let seen = Seen { now, awaited: &awaited, lies: &|_| lies, state: &|_| state };
+        let seen = Seen { now, awaited, lies: &|_| lies, state: &|_| state };
         let verdicts = doubts.decide(&seen).into_iter().map(|verdict| match verdict {
             Verdict::Owed(due) => (due.waiter.request, true),
             Verdict::Settled(due) => (due.waiter.request, false),
@@ -190,9 +201,9 @@ mod tests {
     fn one_who_waits_is_answered() {
         let mut doubts = doubts(&[(1, 1000), (2, 1001)]);
         let now = Instant::now();
-        assert_eq!(decided(&mut doubts, &[1001], false, State::Alive, now), [(2, true)]);
+        assert_eq!(decided(&mut doubts, &[1001], false, Sender::Alive, now), [(2, true)]);
         assert!(doubts.any_held() && !doubts.is_empty());
-        assert_eq!(decided(&mut doubts, &[1000], false, State::Alive, now), [(1, true)]);
+        assert_eq!(decided(&mut doubts, &[1000], false, Sender::Alive, now), [(1, true)]);
         assert!(!doubts.any_held() && doubts.is_empty());
     }
 
@@ -200,7 +211,7 @@ mod tests {
     fn one_who_has_asked_again_has_had_the_answer() {
         let mut doubts = doubts(&[(1, 1000)]);
         doubts.renewed(1000);
-        assert_eq!(decided(&mut doubts, &[1000], false, State::Alive, Instant::now()), [(1, false)]);
+        assert_eq!(decided(&mut doubts, &[1000], false, Sender::Alive, Instant::now()), [(1, false)]);
         assert_eq!(doubts.hold(due(9, 1000)), Some(due(9, 1000)), "the new request is not in doubt");
     }
 
@@ -208,28 +219,28 @@ mod tests {
     fn of_several_under_one_id_only_the_last_can_wait() {
         let mut doubts = doubts(&[(1, 1000), (2, 1000)]);
         let now = Instant::now();
-        assert_eq!(decided(&mut doubts, &[1000], false, State::Alive, now), [(1, false), (2, true)]);
+        assert_eq!(decided(&mut doubts, &[1000], false, Sender::Alive, now), [(1, false), (2, true)]);
     }
 
     #[test]
     fn an_answer_that_lies_there_is_given_once_more_in_its_place() {
         let mut doubts = doubts(&[(1, 1000)]);
-        assert_eq!(decided(&mut doubts, &[], true, State::Stopped, Instant::now()), [(1, true)]);
+        assert_eq!(decided(&mut doubts, &[], true, Sender::Stopped, Instant::now()), [(1, true)]);
     }
 
     #[test]
     fn nobody_is_answered_who_is_gone() {
         let mut doubts = doubts(&[(1, 1000)]);
-        assert_eq!(decided(&mut doubts, &[], false, State::Gone, Instant::now()), [(1, false)]);
+        assert_eq!(decided(&mut doubts, &[], false, Sender::Gone, Instant::now()), [(1, false)]);
     }
 
     #[test]
     fn one_who_looks_now_and_then_is_answered_late_and_a_stopped_one_not_at_all() {
         let mut doubts = doubts(&[(1, 1000)]);
         let start = Instant::now();
-        assert_eq!(decided(&mut doubts, &[], false, State::Alive, start), []);
-        assert_eq!(decided(&mut doubts, &[], false, State::Stopped, start + 2 * PATIENCE), []);
-        assert_eq!(decided(&mut doubts, &[], false, State::Alive, start + 2 * PATIENCE), []);
-        assert_eq!(decided(&mut doubts, &[], false, State::Alive, start + 3 * PATIENCE), [(1, true)]);
+        assert_eq!(decided(&mut doubts, &[], false, Sender::Alive, start), []);
+        assert_eq!(decided(&mut doubts, &[], false, Sender::Stopped, start + 2 * PATIENCE), []);
+        assert_eq!(decided(&mut doubts, &[], false, Sender::Alive, start + 2 * PATIENCE), []);
+        assert_eq!(decided(&mut doubts, &[], false, Sender::Alive, start + 3 * PATIENCE), [(1, true)]);
     }
 }

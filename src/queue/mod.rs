@@ -7,4 +7,3 @@ pub(crate) mod foreign;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod ownership;
-pub(crate) mod waiting;
