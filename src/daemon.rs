@@ -95,7 +95,9 @@ pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> 
     let queue = Arc::new(OwnQueue::new(options.key, opened.queue));
     let served = serve(&queue, memory, user, options, &mut signals, readiness);
     match served {
-        Ok(None) => queue.now().remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
+        Ok(None) => {
+            ownership::leave(queue.now()).map_err(|errno| failed("remove the queue", &errno.desc()))?
+        }
         // It stays, with what waits on it and in the ring, for a daemon that a service manager may start next.
         Ok(Some(why)) => return Err(why),
         Err(why) => {

@@ -1,5 +1,6 @@
 //! The account: every line of the old system and its one fate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -293,6 +294,15 @@ impl Account {
     /// The lines that a person has to look at, without those that only continue one or copy it.
     pub fn open_questions(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.fate == Some(Fate::NeedsAttention) && line.shares.is_none())
+    }
+
+    /// The open questions by kind, in the order in which kinds are shown.
+    pub fn questions(&self) -> BTreeMap<Kind, Vec<&Line>> {
+        let mut groups: BTreeMap<Kind, Vec<&Line>> = BTreeMap::new();
+        for line in self.open_questions() {
+            groups.entry(line.question.unwrap_or(Kind::Overlooked)).or_default().push(line);
+        }
+        groups
     }
 
     /// How many lines have this fate.

@@ -91,7 +91,7 @@ impl Plan {
                 let meaning = Meaning::of(&statements, &mut account);
                 let mut files =
                     modprobe_d::files((&root, &site), &meaning, &found.loaded, kernel.as_ref(), &mut account);
-                files.extend(daemon::files(&found, &meaning, &mut account));
+                files.extend(daemon::files(&root, &found, &meaning, &mut account));
                 (meaning, files)
             }
             Target::Modutils => {

@@ -15,6 +15,7 @@ use kerneld_migrate::apply::undo;
 use kerneld_migrate::plan::Plan;
 use kerneld_migrate::root::Root;
 use kerneld_migrate::verify::verify;
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 use support::corpus::{copy_of, corpus, judged, systems};
 use support::{live_lines, plan, real_kernel, snapshot};
 
@@ -185,22 +186,23 @@ fn no_parameter_is_written_that_the_module_lacks() {
     assert!(lacking.is_empty(), "{}", lacking.join("\n"));
 }
 
+/// What `verify` has to say of a system, if anything; apply and undo are tried on the way.
+fn difference(system: &str, kernel: &Path) -> Option<String> {
+    let root = copy_of(system);
+    let before = snapshot(root.path());
+    let planned = plan(root.path(), Some(kernel));
+    let report = verify(&planned).expect(system);
+    support::check_commands(&planned);
+    planned.apply(&mut |_| {}).expect(system);
+    undo(&Root::open(root.path()).expect("the root"), false, &mut |_| {}).expect(system);
+    assert_eq!(before, snapshot(root.path()), "{system}");
+    (!report.passed()).then(|| format!("{system}:\n{}", report.table()))
+}
+
 #[test]
 fn verify_finds_no_difference_and_undo_leaves_no_trace() {
     let Some(kernel) = real_kernel() else { return };
-    let mut different = Vec::new();
-    for system in systems() {
-        let root = copy_of(&system);
-        let before = snapshot(root.path());
-        let planned = plan(root.path(), Some(&kernel));
-        let report = verify(&planned).expect(&system);
-        if !report.passed() {
-            different.push(format!("{system}:\n{}", report.table()));
-        }
-        support::check_commands(&planned);
-        planned.apply(&mut |_| {}).expect(&system);
-        undo(&Root::open(root.path()).unwrap(), false, &mut |_| {}).expect(&system);
-        assert_eq!(before, snapshot(root.path()), "{system}");
-    }
+    let different: Vec<String> =
+        systems().par_iter().filter_map(|system| difference(system, &kernel)).collect();
     assert!(different.is_empty(), "{}", different.join("\n"));
 }

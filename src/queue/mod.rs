@@ -4,6 +4,7 @@
 pub(crate) mod answers;
 pub(crate) mod doubts;
 pub(crate) mod foreign;
+mod listeners;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod ownership;

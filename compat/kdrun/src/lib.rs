@@ -42,8 +42,11 @@ pub fn run(options: &Options) -> Failure {
 /// The supervisor must be a process of its own from before the filter: a filter binds all who are
 /// forked after it, and a supervisor that asked itself would wait for ever.
 fn supervised(options: &Options) -> Result<(), Failure> {
+    let filter = filter::program().ok_or_else(|| {
+        Failure::ours(format!("the system calls of {} are not known to kdrun", std::env::consts::ARCH))
+    })?;
     let supervisor = handover::start_supervisor(options)?;
-    match seccomp::install(&filter::program()) {
+    match seccomp::install(&filter) {
         Ok(listener) => supervisor.take(listener),
         // Only one supervisor is possible: an outer kdrun's answers are as good as ours.
         Err(Errno::EBUSY) if seccomp::already_answered() => Ok(()),
