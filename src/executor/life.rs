@@ -10,6 +10,7 @@ use super::status::StatusDesk;
 use super::work::{Closed, Run, Work};
 use crate::helper::ends::Ends;
 use crate::helper::running::{Helpers, Running};
+use crate::helper::survivor::Survivor;
 use crate::helper::watched::Outcome;
 use crate::modules::care::{CareOfRun, ModuleCare};
 use crate::order::action::{Action, Order};
@@ -23,6 +24,7 @@ use kerneld_journal::Accepted;
 use kerneld_protocol::queue::Select;
 use kerneld_protocol::sender::Senders;
 use log::{debug, error, info, warn};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -53,10 +55,17 @@ impl Life {
         Waiter { request, reply: order.reply }
     }
 
-    /// Decides what it comes to, and sees to what needs no helper.
+    /// Decides what it comes to, and sees to that.
     pub(crate) fn decide(self: &Arc<Self>, verdict: Result<Action, Refusal>, waiter: Waiter) {
-        let keep = self.status.switches().keep;
-        match decide(verdict, waiter.request, &self.settings(), keep) {
+        self.see_to(self.decision(verdict, waiter), waiter);
+    }
+
+    fn decision(&self, verdict: Result<Action, Refusal>, waiter: Waiter) -> Decision {
+        decide(verdict, waiter.request, &self.settings(), self.status.switches().keep)
+    }
+
+    fn see_to(self: &Arc<Self>, decision: Decision, waiter: Waiter) {
+        match decision {
             Decision::Run(task) => {
                 if let Some(job) = self.fold(task, waiter) {
                     self.start(job);
@@ -263,15 +272,33 @@ impl Life {
         self.served.takes(mtype) || self.answers.owns(mtype)
     }
 
-    /// Sees to what a daemon before us left unanswered; see [`decide_again`].
-    pub(crate) fn take_up_again(self: &Arc<Self>, requests: &[Accepted]) {
+    /// Sees to what a daemon before us left unanswered; see [`decide_again`]. Where a helper of that daemon
+    /// still runs for a task, which is told by the number of its first request, another one for it has to wait.
+    pub(crate) fn take_up_again(
+        self: &Arc<Self>,
+        requests: &[Accepted],
+        mut survivors: HashMap<u64, Survivor>,
+    ) {
         for accepted in requests {
             info!("{} '{}' is left from before: taken up again", accepted.command(), accepted.text);
             let waiter = Waiter { request: accepted.request, reply: accepted.reply };
-            match decide_again(accepted) {
-                Some(action) => self.decide(Ok(action), waiter),
-                None => self.answer(waiter, -libc::EINTR, &[]),
+            let Some(action) = decide_again(accepted) else {
+                self.answer(waiter, -libc::EINTR, &[]);
+                continue;
+            };
+            match (self.decision(Ok(action), waiter), survivors.remove(&accepted.request)) {
+                (Decision::Run(task), Some(survivor)) => self.run_after(survivor, task, waiter),
+                (decision, _) => self.see_to(decision, waiter),
             }
+        }
+    }
+
+    fn run_after(self: &Arc<Self>, survivor: Survivor, task: Task, waiter: Waiter) {
+        if let Some(job) = self.fold(task, waiter) {
+            self.in_own_thread(Some(job), move |life| {
+                survivor.wait();
+                life.start(job);
+            });
         }
     }
 

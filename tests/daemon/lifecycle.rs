@@ -223,3 +223,22 @@ fn a_service_manager_is_told_when_requests_are_served() {
     assert!(told.lines().any(|line| line == "READY=1"), "{told}");
     assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
 }
+
+#[test]
+fn a_helper_that_outlived_its_daemon_is_waited_for_and_not_run_a_second_time_beside_it() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.client(Layout::Lp64New).post(Command::RequestModule, b"waiting", None).unwrap();
+    wait_for("the helper", || daemon.records().len() == 1);
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    daemon.restart(&[]);
+    // Answered after the request from before has been taken up again.
+    assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+    assert!(daemon.kdstat("").contains("'waiting'"));
+    let runs = || daemon.records().iter().filter(|record| record.argv.last().unwrap() == "waiting").count();
+    assert_eq!(runs(), 1);
+    fs::write(daemon.dir.path().join(kerneld_recorder::GO), "").unwrap();
+    wait_for("it to be run again", || runs() == 2);
+    assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+    wait_for("its end", || daemon.kdstat("").contains("no jobs waiting"));
+}

@@ -33,6 +33,9 @@ pub struct Recovered {
     /// open in the journal, under their numbers, until [`Journal::answered`] or
     /// [`Journal::finished`] is told.
     pub requests: Vec<Accepted>,
+    /// Helpers that were started for them and whose end is not recorded: they may run still, or again. Each
+    /// with when it was started, in microseconds since 1970.
+    pub helpers: Vec<(u64, Began)>,
     /// The daemon that wrote last, in this boot or an earlier one.
     pub previous: Option<Started>,
     /// Lines that said nothing. They stay in the file.
@@ -63,6 +66,7 @@ impl Journal {
             limit,
             started: Record::now(Event::Started(started)),
             open: past.open,
+            running: past.running,
             next: past.next,
             line: Vec::new(),
             torn: past.torn,
@@ -109,7 +113,10 @@ impl Journal {
         pid: u32,
     ) {
         let argv = argv.into_iter().map(|word| Text::from(word.as_ref())).collect();
-        self.lock().write(&[Record::now(Event::Began(Began { job, argv, trigger, pid }))]);
+        let record = Record::now(Event::Began(Began { job, argv, trigger, pid }));
+        let mut writer = self.lock();
+        writer.write(std::slice::from_ref(&record));
+        writer.running.insert(job, record);
     }
 
     /// A request that needed no helper is done with: answered with `status` and `length` bytes of text,
@@ -136,6 +143,7 @@ impl Journal {
             Record::now(Event::Ended(Ended { job, status, micros }))
         });
         let mut writer = self.lock();
+        writer.running.remove(&job);
         let answered = requests.into_iter().map(|request| writer.close(request, status, length, Some(job)));
         let records: Vec<_> = ended.into_iter().chain(answered).collect();
         writer.write(&records);
@@ -157,6 +165,8 @@ struct Writer {
     started: Record,
     /// Requests accepted but not answered.
     open: BTreeMap<u64, Record>,
+    /// Helpers that run, by job.
+    running: BTreeMap<u64, Record>,
     /// The next request's number.
     next: u64,
     /// Kept for its room.
@@ -214,7 +224,7 @@ impl Writer {
         self.torn = false;
         self.size = 0;
         self.line.clear();
-        for record in std::iter::once(&self.started).chain(self.open.values()) {
+        for record in std::iter::once(&self.started).chain(self.open.values()).chain(self.running.values()) {
             add_line(&mut self.line, &Record { carried: true, ..record.clone() })?;
         }
         self.flush().map(drop)
@@ -256,13 +266,14 @@ fn nowhere(dir: &Path, error: io::Error) -> io::Result<File> {
 /// What a writer goes on from.
 struct Past {
     open: BTreeMap<u64, Record>,
+    running: BTreeMap<u64, Record>,
     next: u64,
     torn: bool,
 }
 
 fn recover(mut reader: Reader, boot_id: &str) -> (Recovered, Past) {
     let mut recovered = Recovered::default();
-    let mut past = Past { open: BTreeMap::new(), next: 1, torn: false };
+    let mut past = Past { open: BTreeMap::new(), running: BTreeMap::new(), next: 1, torn: false };
     for result in reader.by_ref() {
         match result {
             Ok(record) => past.take(record, &mut recovered.previous),
@@ -276,6 +287,9 @@ fn recover(mut reader: Reader, boot_id: &str) -> (Recovered, Past) {
         // Their senders are gone with the machine's last run.
         past.open.clear();
     }
+    // Of those alone anything is still to be answered.
+    past.running.retain(|job, _| past.open.contains_key(job));
+    recovered.helpers = past.running.values().filter_map(began).collect();
     recovered.requests = past.open.values().filter_map(accepted).collect();
     (recovered, past)
 }
@@ -300,8 +314,16 @@ impl Past {
             Event::Answered(answered) => {
                 self.open.remove(&answered.request);
             }
-            Event::Began(_) | Event::Ended(_) => {}
+            Event::Began(began) => drop(self.running.insert(began.job, record)),
+            Event::Ended(ended) => drop(self.running.remove(&ended.job)),
         }
+    }
+}
+
+fn began(record: &Record) -> Option<(u64, Began)> {
+    match &record.event {
+        Event::Began(began) => Some((record.at, began.clone())),
+        _ => None,
     }
 }
 
