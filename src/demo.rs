@@ -238,12 +238,12 @@ fn print(rows: &[Row]) {
     let request = width(&|row| row.request.len());
     let ran = width(&|row| row.ran.len());
     println!("Each line is a request_module in one of the layouts; the last two came at once.\n");
-    println!("{:request$}  {:9}  {:ran$}  {:>10}  {:>6}", "module", "layout", "ran", "status", "µs");
+    println!("{:request$}  {:12}  {:ran$}  {:>10}  {:>6}", "module", "layout", "ran", "status", "µs");
     for row in rows {
         let mark = if row.right { "" } else { "  ← not as expected" };
         let (status, layout) = (status(row), row.layout);
         println!(
-            "{:request$}  {layout:9}  {:ran$}  {status:>10}  {:>6}{mark}",
+            "{:request$}  {layout:12}  {:ran$}  {status:>10}  {:>6}{mark}",
             row.request, row.ran, row.micros
         );
     }

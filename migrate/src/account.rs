@@ -1,6 +1,9 @@
 //! The account: every line of the old system and its one fate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use crate::error::{Error, Result};
 
 /// The number of a line within an [`Account`].
 pub type LineId = usize;
@@ -45,6 +48,7 @@ pub enum Kind {
     Schedule,
     NotInForce,
     SwitchedOff,
+    Site,
     Depends,
     Overlooked,
 }
@@ -67,6 +71,7 @@ impl Kind {
             Kind::Schedule => "these crontab lines work on modules",
             Kind::NotInForce => "these lines were not in force",
             Kind::SwitchedOff => "something was switched off here",
+            Kind::Site => "the new system has lines of its own against these",
             Kind::Depends => "these hang on another line that needs a person",
             Kind::Overlooked => "nothing was made of these lines",
         }
@@ -97,6 +102,9 @@ impl Kind {
             Kind::Schedule => "Change the crontab, then accept the line.",
             Kind::NotInForce => "Accept the line to leave it as it was: not in force.",
             Kind::SwitchedOff => "Decide whether it is to be off today, and accept the line.",
+            Kind::Site => {
+                "Change or remove the line of the new system and plan again, or accept the line to leave things as they are there."
+            }
             Kind::Depends => "Settle the other line first.",
             Kind::Overlooked => "Look at the line, then accept it.",
         }
@@ -164,7 +172,22 @@ pub struct Account {
     lines: Vec<Line>,
 }
 
+/// So many lines of a system are accounted for. Real ones have a few hundred.
+const MOST_LINES: usize = 400_000;
+
 impl Account {
+    /// Refuses more lines than any system has.
+    ///
+    /// # Errors
+    /// When there are too many, with the file in which that came out.
+    pub(crate) fn check_size(&self, path: &str) -> Result<()> {
+        if self.lines.len() < MOST_LINES {
+            return Ok(());
+        }
+        let why = format!("with it there are more than {MOST_LINES} lines");
+        Err(Error::read(path, std::io::Error::other(why)))
+    }
+
     /// Enters a line that has no fate yet.
     pub fn add(&mut self, file: &Arc<str>, number: usize, text: &str) -> LineId {
         self.lines.push(Line {
@@ -271,6 +294,15 @@ impl Account {
     /// The lines that a person has to look at, without those that only continue one or copy it.
     pub fn open_questions(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.fate == Some(Fate::NeedsAttention) && line.shares.is_none())
+    }
+
+    /// The open questions by kind, in the order in which kinds are shown.
+    pub fn questions(&self) -> BTreeMap<Kind, Vec<&Line>> {
+        let mut groups: BTreeMap<Kind, Vec<&Line>> = BTreeMap::new();
+        for line in self.open_questions() {
+            groups.entry(line.question.unwrap_or(Kind::Overlooked)).or_default().push(line);
+        }
+        groups
     }
 
     /// How many lines have this fate.

@@ -18,6 +18,7 @@ pub mod old;
 pub mod plan;
 pub mod report;
 pub mod root;
+mod site;
 pub mod verify;
 
 pub use cli::run;

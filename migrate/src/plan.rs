@@ -14,6 +14,7 @@ use crate::old::modules_conf::condition::State;
 use crate::old::modules_conf::reader::{Reader, Statement, Undecided};
 use crate::old::snippets;
 use crate::root::Root;
+use crate::site::Site;
 
 /// Which kernels the result is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -59,6 +60,8 @@ pub struct Plan {
     pub found: Found,
     /// The target kernel's index, when there is one.
     pub kernel: Option<Kernel>,
+    /// The target system's own modprobe.d.
+    pub(crate) site: Site,
     /// Remarks about the system as a whole.
     pub notes: Vec<String>,
 }
@@ -77,13 +80,18 @@ impl Plan {
         let (mut account, mut notes) = (Account::default(), Vec::new());
         let statements = read(&root, request, release, &mut account, &mut notes)?;
         let found = discover(&root, &mut account)?;
+        let site = match request.target {
+            Target::Kmod => Site::read(&root, &[modprobe_d::EARLY, modprobe_d::LATE])?,
+            Target::Modutils => Site::default(),
+        };
         notes.extend(found.notes.iter().cloned());
+        notes.extend(site.notes.iter().cloned());
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
                 let meaning = Meaning::of(&statements, &mut account);
                 let mut files =
-                    modprobe_d::files(&root, &meaning, &found.loaded, kernel.as_ref(), &mut account);
-                files.extend(daemon::files(&found, &meaning, &mut account));
+                    modprobe_d::files((&root, &site), &meaning, &found.loaded, kernel.as_ref(), &mut account);
+                files.extend(daemon::files(&root, &found, &meaning, &mut account));
                 (meaning, files)
             }
             Target::Modutils => {
@@ -94,7 +102,7 @@ impl Plan {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files.iter().for_each(|file| file.link(&mut account));
         account.finish();
-        Ok(Plan { root, target: request.target, account, files, meaning, found, kernel, notes })
+        Ok(Plan { root, target: request.target, account, files, meaning, found, kernel, site, notes })
     }
 
     /// Puts the planned files in place.

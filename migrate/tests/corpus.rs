@@ -15,15 +15,12 @@ use kerneld_migrate::apply::undo;
 use kerneld_migrate::plan::Plan;
 use kerneld_migrate::root::Root;
 use kerneld_migrate::verify::verify;
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 use support::corpus::{copy_of, corpus, judged, systems};
 use support::{live_lines, plan, real_kernel, snapshot};
 
 /// How many of the lines that an expert decides the program has to decide.
 const DECIDED_PERCENT: usize = 98;
-
-/// How many lines the program may still get wrong, how many parameters it may still write that a module lacks, and
-/// in how many systems `verify` may still find differences: to be lowered to 0.
-const STILL: (usize, usize, usize) = (1, 0, 0);
 
 #[test]
 fn the_fates_are_those_of_the_files() {
@@ -129,7 +126,7 @@ fn an_experts_judgement_is_met() {
     }
     let decided = tally.decidable - tally.asked.len();
     eprintln!("{decided} of {} lines decided, {} wrong", tally.decidable, tally.wrong.len());
-    assert!(tally.wrong.len() <= STILL.0, "{} wrong:\n{}", tally.wrong.len(), tally.wrong.join("\n"));
+    assert!(tally.wrong.is_empty(), "{} wrong:\n{}", tally.wrong.len(), tally.wrong.join("\n"));
     assert!(
         decided * 100 >= tally.decidable * DECIDED_PERCENT,
         "{decided} of {} decided; asked:\n{}",
@@ -186,25 +183,26 @@ fn no_parameter_is_written_that_the_module_lacks() {
             }
         }
     }
-    assert!(lacking.len() <= STILL.1, "{}", lacking.join("\n"));
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+}
+
+/// What `verify` has to say of a system, if anything; apply and undo are tried on the way.
+fn difference(system: &str, kernel: &Path) -> Option<String> {
+    let root = copy_of(system);
+    let before = snapshot(root.path());
+    let planned = plan(root.path(), Some(kernel));
+    let report = verify(&planned).expect(system);
+    support::check_commands(&planned);
+    planned.apply(&mut |_| {}).expect(system);
+    undo(&Root::open(root.path()).expect("the root"), false, &mut |_| {}).expect(system);
+    assert_eq!(before, snapshot(root.path()), "{system}");
+    (!report.passed()).then(|| format!("{system}:\n{}", report.table()))
 }
 
 #[test]
 fn verify_finds_no_difference_and_undo_leaves_no_trace() {
     let Some(kernel) = real_kernel() else { return };
-    let mut different = Vec::new();
-    for system in systems() {
-        let root = copy_of(&system);
-        let before = snapshot(root.path());
-        let planned = plan(root.path(), Some(&kernel));
-        let report = verify(&planned).expect(&system);
-        if !report.passed() {
-            different.push(format!("{system}:\n{}", report.table()));
-        }
-        support::check_commands(&planned);
-        planned.apply(&mut |_| {}).expect(&system);
-        undo(&Root::open(root.path()).unwrap(), false, &mut |_| {}).expect(&system);
-        assert_eq!(before, snapshot(root.path()), "{system}");
-    }
-    assert!(different.len() <= STILL.2, "{}", different.join("\n"));
+    let different: Vec<String> =
+        systems().par_iter().filter_map(|system| difference(system, &kernel)).collect();
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }

@@ -174,7 +174,7 @@ fn lines_of_a_mebibyte_are_refused_one_by_one() {
     let planned = plan(root.path(), None);
     assert_eq!(open_places(&planned), ["/etc/conf.modules:2", "/etc/conf.modules:3"]);
     assert!(live_lines(&planned).contains(&"alias eth1 3c59x".to_owned()));
-    let shown = kerneld_migrate::report::text::report(&planned);
+    let shown = kerneld_migrate::report::text::report(&planned, true);
     assert!(shown.len() < 10_000, "a report of {} bytes", shown.len());
 }
 
@@ -253,6 +253,100 @@ fn random_input_is_survived() {
             }
         }
         kerneld_migrate::report::html::page(&planned);
-        kerneld_migrate::report::text::report(&planned);
+        kerneld_migrate::report::text::report(&planned, true);
     }
+}
+
+/// Runs `plan` with a gigabyte of address space and 20 seconds; returns its exit status and what it complained about.
+fn bounded(root: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let program = assert_cmd::cargo::cargo_bin!("kerneld-migrate");
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", "ulimit -v 1048576; exec timeout 20 \"$@\"", "sh"])
+        .arg(program)
+        .args(["plan", "--format", "json", "--root"])
+        .arg(root)
+        .args(more)
+        .stdout(std::process::Stdio::null())
+        .output()
+        .expect("a shell");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn hostile_configurations_cost_little() {
+    let doubling: String = (1..60).map(|n| format!("define V{n} $V{}$V{}\n", n - 1, n - 1)).collect();
+    let used: String = (0..3000).map(|_| "alias x $V5$V5$V5$V5 $V6\n").collect();
+    let wide = format!("define V0 {}\n{doubling}{used}alias eth0 $V59\n", "a".repeat(90));
+    let many = "a b\n".repeat(4 << 20);
+    let lists: String = (0..20_000).map(|n| format!("add probeall x m{n}\nalias y{n} x\n")).collect();
+    for (name, text) in [("doubling", wide), ("many lines", many), ("lists", lists)] {
+        let (status, complaint) = bounded(root_with(&text).path(), &[]);
+        assert!(matches!(status, Some(0 | 2)), "{name}: {status:?} {complaint}");
+        assert!(!complaint.contains("panicked"), "{name}: {complaint}");
+    }
+}
+
+#[test]
+fn files_that_include_each_other_twice_are_read_a_thousand_times_at_most() {
+    let root = root_with("include /etc/inc0\n");
+    for level in 0..18 {
+        let next = format!("include /etc/inc{}\n", level + 1);
+        std::fs::write(root.path().join(format!("etc/inc{level}")), next.repeat(2)).unwrap();
+    }
+    std::fs::write(root.path().join("etc/inc18"), "alias eth0 tulip\n").unwrap();
+    let (status, complaint) = bounded(root.path(), &[]);
+    assert_eq!(status, Some(0), "{complaint}");
+    let planned = plan(root.path(), None);
+    assert!(planned.account.lines().len() < 10_000);
+    assert!(planned.account.open_questions().any(|line| line.why[0].contains("files are included in all")));
+}
+
+#[test]
+fn an_index_that_is_no_file_is_refused_before_it_is_opened() {
+    for what in ["a pipe", "a device", "a link to one", "a directory"] {
+        let kernel = tempfile::tempdir().unwrap();
+        let folder = kernel.path().join("lib/modules/9.9");
+        std::fs::create_dir_all(&folder).unwrap();
+        let index = folder.join("modules.dep");
+        match what {
+            "a pipe" => nix::unistd::mkfifo(&index, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            "a directory" => std::fs::create_dir(&index).unwrap(),
+            "a link to one" => symlink("/dev/zero", &index).unwrap(),
+            _ if !nix::unistd::geteuid().is_root() => continue,
+            _ => nix::sys::stat::mknod(
+                &index,
+                nix::sys::stat::SFlag::S_IFCHR,
+                nix::sys::stat::Mode::S_IRUSR,
+                nix::sys::stat::makedev(1, 5),
+            )
+            .unwrap(),
+        }
+        let root = root_with("alias eth0 tulip\n");
+        let (status, complaint) = bounded(root.path(), &["--kernel-root", kernel.path().to_str().unwrap()]);
+        assert_eq!(status, Some(2), "{what}: {complaint}");
+        assert!(
+            complaint.contains("modules.dep") || complaint.contains("no module index"),
+            "{what}: {complaint}"
+        );
+    }
+}
+
+/// Pipes in every place that is looked at: none is waited for.
+#[test]
+fn pipes_anywhere_are_passed_over() {
+    let root = root_with("alias eth0 tulip\n");
+    for path in [
+        "etc/cron.d/x",
+        "etc/rc.d/rc.local",
+        "etc/modprobe.d/x.conf",
+        "etc/crontab",
+        "etc/modutils/x",
+        "etc/init.d/x",
+    ] {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+    let (status, complaint) = bounded(root.path(), &[]);
+    assert!(matches!(status, Some(0 | 2)), "{complaint}");
 }

@@ -260,3 +260,23 @@ fn a_forbidden_kerneld_is_for_a_person() {
         assert_eq!(open_places(&planned), [format!("/{path}:1")]);
     }
 }
+
+#[test]
+fn what_kerneld_remembered_is_put_in_where_it_is_there() {
+    let configuration = "options softdog soft_margin=?margin:60\n";
+    check(configuration, &["options softdog soft_margin=60"], &[]);
+    let root = root_with(configuration);
+    let folder = root.path().join("lib/modules/2.0.36");
+    std::fs::create_dir_all(&folder).unwrap();
+    let store = kerneld_persist::Store::new(folder.join("persist.gdbm"));
+    let key = kerneld_persist::Key::new(b"margin").unwrap();
+    let change = kerneld_persist::Change::Set(key, kerneld_persist::ints::parse("45").unwrap());
+    store.apply(&[change]).unwrap();
+    let planned = plan(root.path(), None);
+    assert!(
+        live_lines(&planned).contains(&"options softdog soft_margin=45".to_owned()),
+        "{:?}",
+        live_lines(&planned)
+    );
+    assert_eq!(open_places(&planned), Vec::<String>::new());
+}

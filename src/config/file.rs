@@ -6,6 +6,7 @@ use super::value::{
     self, ParametersOf, absolute, argv, octal, persist_number, request_text, seconds, within,
 };
 use crate::order::name::ModuleName;
+use kerneld_protocol::wire::ByteOrder;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ pub(crate) struct Config {
     /// The helper to run in place of what `/proc/sys/kernel/modprobe` names; an absolute path.
     #[serde(deserialize_with = "value::some_absolute")]
     pub(crate) modprobe: Option<PathBuf>,
-    /// Who may send requests.
+    /// Who may send requests, and how they are read.
     pub(crate) queue: QueueConfig,
     /// The process that reads them.
     pub(crate) intake: IntakeConfig,
@@ -59,7 +60,7 @@ impl Config {
     }
 }
 
-/// `[queue]`: who may send requests.
+/// `[queue]`: who may send requests, and how they are read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct QueueConfig {
@@ -68,11 +69,13 @@ pub(crate) struct QueueConfig {
     pub(crate) mode: u16,
     /// The group for which the middle digit of `mode` speaks.
     pub(crate) group: Option<String>,
+    /// The byte order of all senders: `"little"` or `"big"`. It counts where a request's bytes leave it open.
+    pub(crate) byte_order: Option<ByteOrder>,
 }
 
 impl Default for QueueConfig {
     fn default() -> Self {
-        QueueConfig { mode: 0o600, group: None }
+        QueueConfig { mode: 0o600, group: None, byte_order: None }
     }
 }
 

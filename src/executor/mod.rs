@@ -18,9 +18,11 @@ pub(crate) mod work;
 use crate::intake::process::{Changing, Hold};
 use crate::intake::source::{Next, Source};
 use crate::intake::told::Told;
+use crate::order::action::Order;
 use crate::queue::foreign::ForeignMessages;
 use crate::threads;
 use kerneld_protocol::sender::Senders;
+use kerneld_protocol::waiting::settle;
 use life::Life;
 use log::{error, warn};
 use nix::sys::signal::{Signal, kill};
@@ -142,6 +144,7 @@ impl Executor {
         loop {
             match source.next() {
                 Next::Order(order) => {
+                    let order = self.settled(order);
                     let waiter = self.life.take(&order, &mut senders, |number| source.note(number));
                     source.taken();
                     self.life.decide(order.verdict, waiter);
@@ -150,6 +153,20 @@ impl Executor {
                 Next::Ended => return,
             }
         }
+    }
+
+    /// With the layout that the sender has. Some requests' bytes leave that open; then the programs that wait
+    /// for answers tell.
+    fn settled(&self, mut order: Order) -> Order {
+        let Life { queue, served, .. } = &*self.life;
+        let other = order.reply.other_reading(&order.text).filter(|other| !served.takes(other.id.into()));
+        if let Some(other) = other {
+            let queue = queue.now();
+            let last_sender = queue.stat().ok().map(|stat| stat.last_sender);
+            let byte_order = self.life.settings().byte_order;
+            order.reply = settle([order.reply, other], byte_order, queue.id(), last_sender);
+        }
+        order
     }
 
     /// Starts a new intake in place of one that ended; false when stopping or when it cannot be had.

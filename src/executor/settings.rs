@@ -6,6 +6,7 @@ use crate::config::{Config, SystemConfig};
 use crate::modules::care::CareSettings;
 use crate::modules::parameters::SavedParameters;
 use kerneld_persist::Store;
+use kerneld_protocol::wire::ByteOrder;
 use nix::unistd::{AccessFlags, access};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) system: Vec<SystemCommand>,
     /// What get_persist and set_persist are about.
     pub(crate) store: Store,
+    /// The byte order of all senders, if they have one.
+    pub(crate) byte_order: Option<ByteOrder>,
 }
 
 /// A command that KERNELD_SYSTEM may name.
@@ -71,6 +74,7 @@ impl Settings {
                 modprobe: overrides.modprobe.clone().or_else(|| config.modprobe.clone()),
                 dry_run: overrides.dry_run,
             }),
+            byte_order: config.queue.byte_order,
             at_once: config.helpers.at_once,
             busy_limit: config.helpers.busy_limit,
             rules: config.modules.clone(),

@@ -7,7 +7,7 @@ use super::judge::{PersistNumbers, judge};
 use kerneld_persist::record::decode_set;
 use kerneld_protocol::queue::{CAPACITY, Select};
 use kerneld_protocol::request::{Malformed, Request};
-use kerneld_protocol::wire::Layout;
+use kerneld_protocol::wire::{Layout, Message};
 
 /// Which messages are requests, and which of them are about persistent values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +53,7 @@ impl Served {
 /// A record of set_persist tells its own length.
 fn record_end(slot: &[u8; CAPACITY], seen: usize) -> Option<usize> {
     let ends = Layout::ALL.into_iter().filter_map(|layout| {
-        let int = |at: usize| {
-            let bytes = slot.get(at..)?.first_chunk()?;
-            usize::try_from(i32::from_le_bytes(*bytes)).ok()
-        };
+        let int = |at: usize| usize::try_from(layout.number(slot.get(at..at + 4)?)).ok();
         let header = layout.header_len();
         let end = (header + 8).checked_add(int(header)?)?.checked_add(int(header + 4)?)?;
         let message = decode_set(slot.get(..end)?).ok()?;
@@ -67,9 +64,10 @@ fn record_end(slot: &[u8; CAPACITY], seen: usize) -> Option<usize> {
 
 /// Of the headers only the new protocol's pid may end in any byte.
 fn header_end(slot: &[u8; CAPACITY], seen: usize) -> usize {
-    let new = [Layout::Ilp32New, Layout::Lp64New].into_iter().find(|layout| {
+    let new = Layout::ALL.into_iter().filter(|layout| layout.has_pid()).find(|layout| {
         let header = layout.header_len();
-        (header - 2..header).contains(&seen) && Layout::detect(&slot[..header]) == Some(*layout)
+        let is_new = || Message::decode(&slot[..header]).is_ok_and(|message| message.layout == *layout);
+        (header - 2..header).contains(&seen) && is_new()
     });
     new.map_or(seen, Layout::header_len)
 }
@@ -133,7 +131,7 @@ mod tests {
         ) {
             let value = [value, vec![FILL; fill]].concat();
             let change = Change::Set(Key::new(key.as_bytes()).unwrap(), value);
-            let mtext = ReplyTo { id, layout, pid: 7 }.answer(id, &change.encode());
+            let mtext = ReplyTo { id, layout, pid: 7 }.answer(id, &change.encode_for(layout.byte_order()));
             prop_assert_eq!(found(SERVED.persist.set, &mtext), mtext);
         }
 

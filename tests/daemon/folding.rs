@@ -15,11 +15,14 @@ fn equal_requests_in_flight_share_one_helper_and_its_status() {
             thread::spawn(move || client.ask(Command::RequestModule, b"wait", Some(PATIENCE)).unwrap().status)
         })
         .collect();
-    wait_for("all requests to be read", || daemon.accepted("wait") == 4);
+    wait_for("all requests to be read", || daemon.accepted("wait") == Layout::ALL.len());
     // Orders are carried out in turn, so this answer says that all before it were.
     daemon.kdstat("");
     daemon.go();
-    assert_eq!(clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>(), [0; 4]);
+    assert_eq!(
+        clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>(),
+        [0; Layout::ALL.len()]
+    );
     assert_eq!(daemon.records().len(), 1);
     daemon.status(Command::RequestModule, "wait");
     assert_eq!(daemon.records().len(), 2, "a request after the end runs anew");

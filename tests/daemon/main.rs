@@ -6,6 +6,7 @@ mod examples;
 mod folding;
 mod garbage;
 mod helper;
+mod layouts;
 mod lifecycle;
 mod other_language;
 mod persist;

@@ -48,11 +48,12 @@ fn drivers_of_every_layout_set_get_and_delete() {
         // A key of one letter makes a record that begins like a header of the new protocol.
         for name in ["k", "sb_irq"] {
             let value = [5, 0, 0, 0, 1, 2, 3];
-            let set = Change::Set(key(name), value.to_vec()).encode();
+            let set = Change::Set(key(name), value.to_vec()).encode_for(layout.byte_order());
             assert_eq!(ask(&daemon, layout, SET, &set).status, 0, "{layout} {name}");
             let got = ask(&daemon, layout, GET, name.as_bytes());
             assert_eq!((got.status, &got.text[..]), (7, &value[..]), "{layout} {name}");
-            assert_eq!(ask(&daemon, layout, SET, &Change::Delete(key(name)).encode()).status, 0);
+            let delete = Change::Delete(key(name)).encode_for(layout.byte_order());
+            assert_eq!(ask(&daemon, layout, SET, &delete).status, 0);
             let got = ask(&daemon, layout, GET, name.as_bytes());
             assert_eq!((got.status, &got.text[..]), (0, &b""[..]), "{layout} {name}");
         }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Static, as old programs had to be to run everywhere.
-const CC32: Compiler = Compiler::new("gcc-multilib", "cc", &["-m32", "-static", "-O1"]);
+const CC32: Compiler = Compiler::new("gcc-i686-linux-gnu", "i686-linux-gnu-gcc", &["-static", "-O1"]);
 const CC64: Compiler = Compiler::new("cc", "cc", &["-static", "-O1"]);
 
 /// A few scenarios of each kind that take no time.

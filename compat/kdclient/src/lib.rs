@@ -24,10 +24,7 @@ pub const KERNELD_NOWAIT: c_int = 0;
 /// that nobody read before it dropped them from a full channel (`ipc/msg.c`).
 const ROOM_LIMIT: Duration = Duration::from_secs(10);
 
-#[cfg(target_pointer_width = "64")]
-const LAYOUT: Layout = Layout::Lp64New;
-#[cfg(target_pointer_width = "32")]
-const LAYOUT: Layout = Layout::Ilp32New;
+const LAYOUT: Layout = Layout::NATIVE;
 
 /// Sends command `msgtype` with `msgsz` bytes of `text`. With [`KERNELD_WAIT`] in `ret_size`, waits
 /// for the answer, and copies of its text what fits the other bits' number of bytes to `ret_val`.

@@ -7,7 +7,7 @@ const CPLUSPLUS: [&str; 3] = ["c++98", "c++17", "gnu++20"];
 
 const COMPILERS: [(Compiler, &[&str]); 5] = [
     (CC, &C),
-    (Compiler::new("gcc-multilib", "cc", &["-m32"]), &C),
+    (Compiler::new("gcc-i686-linux-gnu", "i686-linux-gnu-gcc", &[]), &C),
     (Compiler::new("clang", "clang", &[]), &C),
     (Compiler::new("g++", "c++", &["-x", "c++"]), &CPLUSPLUS),
     (Compiler::new("clang", "clang", &["-x", "c++"]), &CPLUSPLUS),

@@ -9,6 +9,7 @@ use clap::Parser;
 use kdrun::{Channel, Options, run};
 use kerneld_protocol::defaults::parse_key;
 use kerneld_protocol::queue::DEFAULT_KEY;
+use kerneld_protocol::wire::Layout;
 
 /// Runs PROGRAM so that its msgget calls with IPC_KERNELD return the queue of the kerneld daemon.
 ///
@@ -18,7 +19,7 @@ use kerneld_protocol::queue::DEFAULT_KEY;
 #[command(
     name = "kdrun",
     version,
-    override_usage = "kdrun [--key KEY | --qid ID] [--wait SECONDS] [--verbose] PROGRAM [ARG]..."
+    override_usage = "kdrun [--key KEY | --qid ID] [--wait SECONDS] [--layout LAYOUT] [--verbose] PROGRAM [ARG]..."
 )]
 struct Arguments {
     /// The key of the daemon's queue, decimal or 0x…
@@ -31,6 +32,10 @@ struct Arguments {
     /// option, it fails with ENODEV.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u32,
+    /// In which layout PROGRAM sends, should kerneld mistake it: ilp32-old, ilp32-new, lp64-old, lp64-new,
+    /// or one of these with -be behind it for big-endian. Put into the environment as KERNELD_LAYOUT.
+    #[arg(long)]
+    layout: Option<Layout>,
     /// Say on standard error how each intercepted call is answered.
     #[arg(long, short)]
     verbose: bool,
@@ -45,6 +50,7 @@ impl From<Arguments> for Options {
         Options {
             channel: arguments.qid.map_or(Channel::Key(arguments.key), Channel::Id),
             wait: Duration::from_secs(arguments.wait.into()),
+            layout: arguments.layout,
             verbose: arguments.verbose,
             program,
             arguments: arguments.command,

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::admission::Channel;
+use kerneld_protocol::wire::Layout;
 
 /// What to run, and where the daemon's queue is.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct Options {
     pub channel: Channel,
     /// How long a call waits for the daemon's queue to exist before it fails with ENODEV.
     pub wait: Duration,
+    /// In which layout the program sends, for the daemon to know where a request's bytes leave it open.
+    pub layout: Option<Layout>,
     /// Whether the supervisor says on standard error what it answers.
     pub verbose: bool,
     /// The program, looked for in `PATH` when its name holds no slash.

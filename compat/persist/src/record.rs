@@ -4,7 +4,7 @@
 //! with its NUL and then the value (modutils 2.4 `kerneld.c`, with the persistent-storage patch).
 #![forbid(unsafe_code)]
 
-use kerneld_protocol::wire::{Layout, Message, TooShort};
+use kerneld_protocol::wire::{ByteOrder, Layout, Message, TooShort};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -71,14 +71,25 @@ pub enum Change {
 }
 
 impl Change {
-    /// SET's text.
+    /// SET's text, as a little-endian sender writes it.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_for(ByteOrder::Little)
+    }
+
+    /// SET's text, as a sender of this byte order writes it.
+    pub fn encode_for(&self, order: ByteOrder) -> Vec<u8> {
         let (key, value): (&Key, &[u8]) = match self {
             Change::Set(key, value) => (key, value),
             Change::Delete(key) => (key, &[]),
         };
         let key = key.with_nul();
-        let length = |bytes: &[u8]| i32::try_from(bytes.len()).unwrap_or(i32::MAX).to_le_bytes();
+        let length = |bytes: &[u8]| {
+            let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+            match order {
+                ByteOrder::Little => length.to_le_bytes(),
+                ByteOrder::Big => length.to_be_bytes(),
+            }
+        };
         [&length(&key), &length(value), &key[..], value].concat()
     }
 }
@@ -162,19 +173,28 @@ pub fn decode_set(mtext: &[u8]) -> Result<Message<'_>, TooShort> {
     Layout::ALL
         .into_iter()
         .filter_map(|layout| Message::decode_as(layout, mtext).ok())
-        .find(|message| message.id >= 0 && is_whole(message.text) && message.encode() == mtext)
+        .find(|message| message.id >= 0 && is_whole(message) && message.encode() == mtext)
         .map_or_else(|| Message::decode(mtext), Ok)
 }
 
-fn is_whole(text: &[u8]) -> bool {
-    split(text).is_some_and(|(key, value, rest)| {
-        let sizes = usize::try_from(key).ok().zip(usize::try_from(value).ok());
-        sizes.and_then(|(key, value)| key.checked_add(value)) == Some(rest.len())
-    })
+fn is_whole(message: &Message) -> bool {
+    let Some((lengths, rest)) = message.text.split_first_chunk::<HEADER>() else { return false };
+    let length = |bytes: &[u8]| usize::try_from(message.layout.number(bytes)).ok();
+    let sum = || length(&lengths[..4])?.checked_add(length(&lengths[4..])?);
+    sum() == Some(rest.len())
 }
 
+/// The two lengths, and what follows. Their byte order is the one in which they fit: no length that fits a
+/// message does so in both.
 fn split(text: &[u8]) -> Option<(i32, i32, &[u8])> {
     let (key_len, rest) = text.split_first_chunk()?;
     let (value_len, rest) = rest.split_first_chunk()?;
-    Some((i32::from_le_bytes(*key_len), i32::from_le_bytes(*value_len), rest))
+    let fits = |len: i32| usize::try_from(len).is_ok_and(|len| len <= rest.len());
+    let big = (i32::from_be_bytes(*key_len), i32::from_be_bytes(*value_len));
+    let (key_len, value_len) = if fits(big.0) && fits(big.1) {
+        big
+    } else {
+        (i32::from_le_bytes(*key_len), i32::from_le_bytes(*value_len))
+    };
+    Some((key_len, value_len, rest))
 }

@@ -2,10 +2,10 @@
 
 use crate::queue::{Buffer, Queue, Select};
 use crate::request::{Command, ReplyTo};
-use crate::wire::{Layout, Message};
+use crate::wire::{Layout, Message, Reading};
 use nix::errno::Errno;
 use std::fmt;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ impl Client {
     /// # Errors
     /// [`Failure`]; a request that nobody read is taken back off the queue.
     pub fn ask(&self, command: Command, text: &[u8], limit: Option<Duration>) -> Result<Answer, Failure> {
-        let id = fresh_id();
+        let id = fresh_id(self.layout, text);
         self.discard(id)?;
         let start = Instant::now();
         self.send(id, command, text, limit)?;
@@ -198,7 +198,9 @@ impl Client {
     /// Takes an unread request back; says whether it was still there. Others' requests of the same
     /// command that are met on the way go back behind it.
     fn withdraw(&self, id: i32, command: Command) -> bool {
-        let ours = |mtext: &[u8]| Message::decode(mtext).is_ok_and(|message| message.id == i64::from(id));
+        let ours = |mtext: &[u8]| {
+            Message::decode_as(self.layout, mtext).is_ok_and(|message| message.id == i64::from(id))
+        };
         let sifted = self.queue.sift_by(Select::Exactly(command.number()), |_, mtext| !ours(mtext));
         sifted.is_ok_and(|mut sifted| {
             self.queue.put_back_within(&mut sifted.waiting, Duration::MAX);
@@ -212,11 +214,24 @@ impl Client {
     }
 }
 
-/// An id that no other request on this machine has: 256 in turn for each pid (at most 22 bits).
-fn fresh_id() -> i32 {
-    static NEXT: AtomicI32 = AtomicI32::new(0);
-    let pid = std::process::id() as i32 & 0x3f_ffff;
-    FIRST_ID + (pid << 8) + (NEXT.fetch_add(1, Ordering::Relaxed) & 0xff)
+/// An id that no other request on this machine has, and that no reader of the message takes for another.
+fn fresh_id(layout: Layout, text: &[u8]) -> i32 {
+    let is_clear = |id: &i32| {
+        let mtext = Message { layout, id: i64::from(*id), pid: 0, text }.encode();
+        Reading::of(&mtext)
+            .is_ok_and(|reading| reading.likely.id == i64::from(*id) && reading.other.is_none())
+    };
+    std::iter::repeat_with(next_id).take(256).find(is_clear).unwrap_or_else(next_id)
+}
+
+/// 250 in turn for each pid (at most 22 bits). The lowest byte is 128 or more, so that the id of either byte
+/// order is none in the other: it would be negative.
+fn next_id() -> i32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let turn = NEXT.fetch_add(1, Ordering::Relaxed) % 250;
+    let pid = std::process::id() & 0x3f_ffff;
+    let id = (turn >> 1) << 24 | (pid >> 6) << 8 | 0x80 | (pid & 0x3f) << 1 | turn & 1;
+    FIRST_ID + id.cast_signed()
 }
 
 #[cfg(test)]
@@ -225,9 +240,16 @@ mod tests {
 
     #[test]
     fn ids_differ_and_stay_in_the_range_of_answers() {
-        let (first, second) = (fresh_id(), fresh_id());
-        assert_ne!(first, second);
-        assert!((FIRST_ID..0x7fff_0000).contains(&first));
+        for layout in Layout::ALL {
+            let (first, second) = (fresh_id(layout, b"dummy"), fresh_id(layout, b""));
+            assert_ne!(first, second);
+            assert!((FIRST_ID..0x7fff_0000).contains(&first));
+            for (id, text) in [(first, &b"dummy"[..]), (second, b"")] {
+                let mtext = Message { layout, id: id.into(), pid: 0, text }.encode();
+                let Reading { likely, other } = Reading::of(&mtext).unwrap();
+                assert_eq!((likely.id, likely.layout, other), (id.into(), layout, None));
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What kerneld (Linux 1.3.57-2.1.89) spoke.
 //!
-//! * [`wire`]: the four layouts of a message, pure;
+//! * [`wire`]: the eight layouts of a message, pure;
+//! * [`waiting`]: for which answers programs wait, which tells apart what a message's bytes do not;
 //! * [`request`]: the commands and their texts, typed;
 //! * [`queue`]: the SysV message queue, the only place here that makes its system calls;
 //! * [`sender`]: which process sent a request;
@@ -16,4 +17,5 @@ pub mod number;
 pub mod queue;
 pub mod request;
 pub mod sender;
+pub mod waiting;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! Requests, typed: the command numbers of `include/linux/kerneld.h` and what an answer needs.
 #![forbid(unsafe_code)]
 
-use crate::wire::{Layout, MAX_ID, Message};
+use crate::wire::{Layout, MAX_ID, Message, Reading};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -101,6 +101,23 @@ pub struct ReplyTo {
 }
 
 impl ReplyTo {
+    /// What the same request means in the other layout that its bytes allow ([`Reading::of`]); its text is
+    /// the same in both.
+    pub fn other_reading(&self, text: &[u8]) -> Option<ReplyTo> {
+        let open = match self.layout {
+            Layout::Ilp32Old | Layout::Ilp32OldBe => self.wanted(),
+            Layout::Ilp32New | Layout::Ilp32NewBe => !self.wanted(),
+            Layout::Lp64OldBe => true,
+            Layout::Lp64Old | Layout::Lp64New | Layout::Lp64NewBe => false,
+        };
+        let mtext = open.then(|| self.answer(self.id, text))?;
+        let Reading { likely, other } = Reading::of(&mtext).ok()?;
+        let other = [likely, other?].into_iter().find(|message| message.layout != self.layout)?;
+        debug_assert_eq!(other.text, text, "old and new headers of two readings are equally long");
+        let id = i32::try_from(other.id).ok()?;
+        Some(ReplyTo { id, layout: other.layout, pid: other.pid })
+    }
+
     /// Whether an answer is wanted.
     pub fn wanted(&self) -> bool {
         self.id != 0

@@ -27,8 +27,9 @@ pub struct Connection {
     /// Wait this long for an answer [default: for ever, as of old]
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
-    /// Speak as which programs did: ilp32-old, ilp32-new, lp64-old, lp64-new
-    #[arg(long, default_value_t = Layout::Lp64New)]
+    /// Speak as which programs did: ilp32-old, ilp32-new, lp64-old, lp64-new, and with -be behind it those
+    /// of big-endian machines [default: what a program of this machine spoke in the new protocol]
+    #[arg(long, default_value_t = Layout::NATIVE, hide_default_value = true)]
     pub layout: Layout,
 }
 

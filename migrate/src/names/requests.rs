@@ -1,6 +1,6 @@
 //! The names by which kernels ask for modules, then and now.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::rows;
@@ -13,16 +13,39 @@ struct Row {
     note: &'static str,
 }
 
-static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    rows(include_str!("../../data/requests-then-and-now.tsv"))
-        .map(|fields| Row {
-            old: fields[0],
-            today: fields[1].split(' ').filter(|name| *name != "-").collect(),
-            modutils: fields[2],
-            note: fields.get(3).copied().unwrap_or_default(),
-        })
-        .collect()
+/// The rows of `data/requests-then-and-now.tsv`.
+struct Table {
+    /// Those of one name.
+    named: HashMap<&'static str, Row>,
+    /// Those of a form with numbers or text in it, in their order.
+    forms: Vec<Row>,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let rows = rows(include_str!("../../data/requests-then-and-now.tsv")).map(|fields| Row {
+        old: fields[0],
+        today: fields[1].split(' ').filter(|name| *name != "-").collect(),
+        modutils: fields[2],
+        note: fields.get(3).copied().unwrap_or_default(),
+    });
+    let (named, forms): (Vec<Row>, Vec<Row>) = rows.partition(|row| !row.old.contains('%'));
+    Table { named: named.into_iter().map(|row| (row.old, row)).collect(), forms }
 });
+
+/// The row of a name, and what stands for the numbers and the text of its form.
+fn row(name: &str) -> Option<(&'static Row, Vec<&str>)> {
+    let named = TABLE.named.get(name).or_else(|| of_device(name));
+    named
+        .map(|row| (row, Vec::new()))
+        .or_else(|| TABLE.forms.iter().find_map(|row| Some((row, matches(row.old, name)?))))
+}
+
+/// What is said of the number of a device that is asked for with its minor.
+fn of_device(name: &str) -> Option<&'static Row> {
+    let (number, minor) = name.rsplit_once('-').filter(|(number, _)| number.contains("-major-"))?;
+    let is_minor = minor.bytes().all(|byte| byte.is_ascii_digit());
+    TABLE.named.get(number).filter(|row| is_minor && row.old != "char-major-10")
+}
 
 static FILE_SYSTEMS: LazyLock<HashSet<&str>> =
     LazyLock::new(|| names(include_str!("../../data/filesystems.txt")));
@@ -66,22 +89,19 @@ pub fn is_interface(name: &str) -> bool {
 
 /// Whether kernels asked for this name once and none does today.
 pub fn is_dead(name: &str) -> bool {
-    name.starts_with('/')
-        || ROWS.iter().find(|row| matches(row.old, name).is_some()).is_some_and(|row| row.today.is_empty())
+    name.starts_with('/') || row(name).is_some_and(|(row, _)| row.today.is_empty())
 }
 
 /// What today's kernels ask for in place of `old`.
 pub fn today(old: &str) -> Request {
-    for row in ROWS.iter() {
-        if let Some(captures) = matches(row.old, old) {
-            let today: Vec<String> = row.today.iter().map(|form| fill(form, &captures)).collect();
-            let note = match (today.is_empty(), row.note) {
-                (true, "") => format!("no kernel asks for {old} today"),
-                (true, note) => format!("no kernel asks for {old} today: {note}"),
-                (false, note) => note.to_owned(),
-            };
-            return Request { today, note };
-        }
+    if let Some((row, captures)) = row(old) {
+        let today: Vec<String> = row.today.iter().map(|form| fill(form, &captures)).collect();
+        let note = match (today.is_empty(), row.note) {
+            (true, "") => format!("no kernel asks for {old} today"),
+            (true, note) => format!("no kernel asks for {old} today: {note}"),
+            (false, note) => note.to_owned(),
+        };
+        return Request { today, note };
     }
     let today = if is_file_system(old) {
         vec![format!("fs-{}", old.split('.').next().unwrap_or(old))]
@@ -99,7 +119,7 @@ pub fn today(old: &str) -> Request {
 /// Why it is gone.
 pub fn under_modutils(old: &str, kernel_2_4: bool) -> Result<Vec<String>, &'static str> {
     let same = Ok(vec![old.to_owned()]);
-    let Some(row) = ROWS.iter().find(|row| matches(row.old, old).is_some()) else { return same };
+    let Some((row, _)) = row(old) else { return same };
     let (names, series) = row.modutils.split_once('@').unwrap_or((row.modutils, ""));
     let applies = matches!((series, kernel_2_4), ("", _) | ("2.2", false) | ("2.4", true));
     match names {
@@ -184,6 +204,8 @@ mod tests {
             "scsi_hostadapter2",
             "/dev/sound",
             "char-major-10",
+            "block-major-104",
+            "block-major-22-64",
             "ieee1394-controller",
         ] {
             assert!(is_dead(name), "{name}");

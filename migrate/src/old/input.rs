@@ -31,6 +31,7 @@ pub(crate) fn lines(
     let text = from_bytes(&content.bytes);
     let mut lines = Vec::new();
     for logical in logical_lines(&text) {
+        account.check_size(path)?;
         let id = concerns(&logical.text).then(|| enter(account, &name, &logical));
         let id = id.filter(|id| is_sound(*id, path, content.foreign.as_deref(), &logical, account));
         lines.push(InputLine { id, text: logical.text });

@@ -5,6 +5,7 @@ pub(crate) mod discover;
 mod input;
 pub(crate) mod lines;
 pub(crate) mod modules_conf;
+pub(crate) mod remembered;
 mod scanner;
 pub(crate) mod shell;
 pub(crate) mod snippets;

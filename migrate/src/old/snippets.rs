@@ -89,6 +89,7 @@ fn each(
     let name: Arc<str> = path.into();
     let text = crate::old::bytes::from_bytes(&content.bytes);
     for logical in logical_lines(&text) {
+        account.check_size(path)?;
         let line = enter(account, &name, &logical);
         settle(line, logical.physical[0].text.trim(), account);
     }

@@ -31,7 +31,7 @@ pub fn verify(plan: &Plan) -> Result<Report> {
     let directory = tempfile::tempdir().map_err(|why| Error::write("a temporary folder", why))?;
     lay_out(plan, directory.path())?;
     let modprobe = Modprobe { kernel, configuration: directory.path() };
-    let judge = Judge::new(&modprobe)?;
+    let judge = Judge::new(&modprobe, &plan.site)?;
     let complaints = judge.complaints.clone();
     let rows: Result<Vec<Vec<Row>>> =
         plan.meaning.names.par_iter().map(|name| compare(plan, kernel, &judge, name)).collect();

@@ -1,6 +1,6 @@
 //! What each name is expected to give, from the old configuration's meaning alone.
 
-use crate::account::Fate;
+use crate::account::{Fate, Kind};
 use crate::module_index::Kernel;
 use crate::names::modules::{self, Today};
 use crate::new::modprobe_d::words::{self, Owner};
@@ -88,7 +88,7 @@ fn load(plan: &Plan, kernel: &Kernel, today: String, chain: &[String], names: &[
     let (meaning, module) = (&plan.meaning, &names[names.len() - 1]);
     let mut given = meaning.module_options(module);
     given.extend(meaning.alias_options(chain));
-    given.retain(|word| plan.account.line(word.line).fate != Some(Fate::NeedsAttention));
+    given.retain(|word| !is_left_to_a_person(plan, word.line));
     let is_replaced = |name: &String| meaning.command_of(name, CommandKind::Install).is_some();
     Load {
         options: words::today(Owner { old: module, today: &today, kernel: Some(kernel) }, given).own,
@@ -99,9 +99,15 @@ fn load(plan: &Plan, kernel: &Kernel, today: String, chain: &[String], names: &[
     }
 }
 
+/// Whether what a line means is not decided. Where the target's own lines stand against it, its meaning is clear.
+fn is_left_to_a_person(plan: &Plan, line: usize) -> bool {
+    let line = plan.account.line(line);
+    line.fate == Some(Fate::NeedsAttention) && line.question != Some(Kind::Site)
+}
+
 /// A line of the name is left to a person.
 fn is_open(plan: &Plan, name: &str) -> bool {
-    let open = |line: usize| plan.account.line(line).fate == Some(Fate::NeedsAttention);
+    let open = |line: usize| is_left_to_a_person(plan, line);
     let meaning = &plan.meaning;
     let resolved = meaning.resolve(name);
     let mut names = resolved.chain;

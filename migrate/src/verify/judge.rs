@@ -2,12 +2,13 @@
 
 use kerneld_kmod::{Step, underscored};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::expected::{Expected, Load};
 use super::modprobe::Modprobe;
 use super::verdict::Verdict;
 use crate::error::Result;
+use crate::site::Site;
 
 /// Asks modprobe about requests.
 pub struct Judge<'a> {
@@ -16,15 +17,24 @@ pub struct Judge<'a> {
     pub complaints: String,
     /// The `options` lines, by module, as modprobe has read them.
     configured: BTreeMap<String, String>,
+    /// Parameters that the target's own files give.
+    of_site: BTreeSet<String>,
 }
 
 /// A verdict, what modprobe answers, and what differs.
 pub type Judgement = (Verdict, String, String);
 
 impl<'a> Judge<'a> {
-    /// Has modprobe read its configuration once.
-    pub fn new(modprobe: &'a Modprobe<'a>) -> Result<Self> {
+    /// Has modprobe read its configuration once: ours, and the target's own.
+    pub fn new(modprobe: &'a Modprobe<'a>, site: &Site) -> Result<Self> {
         let answer = modprobe.ask(&["-c"])?;
+        let is_of_site = |line: &str| site.files.iter().any(|file| line.contains(&format!("/{}", file.name)));
+        let complaints = answer.complaints.lines().filter(|line| !is_of_site(line));
+        let complaints = complaints.map(|line| format!("{line}\n")).collect();
+        let options = site.lines().filter(|line| line.text.starts_with("options "));
+        let words =
+            options.flat_map(|line| line.words().into_iter().skip(2).map(str::to_owned).collect::<Vec<_>>());
+        let of_site = words.map(|word| underscored(word.split('=').next().unwrap_or_default())).collect();
         let mut configured: BTreeMap<String, String> = BTreeMap::new();
         for line in &answer.lines {
             if let Some((module, words)) = line.strip_prefix("options ").and_then(|line| line.split_once(' '))
@@ -34,7 +44,7 @@ impl<'a> Judge<'a> {
                 all.push(' ');
             }
         }
-        Ok(Judge { modprobe, complaints: answer.complaints, configured })
+        Ok(Judge { modprobe, complaints, configured, of_site })
     }
 
     /// Whether modprobe knows a name at all.
@@ -51,7 +61,8 @@ impl<'a> Judge<'a> {
             Expected::Off => (Verdict::Off, self.dead(request)?.or_else(|| loads_something(&steps))),
             Expected::Members(all) => (Verdict::Same, self.dead(request)?.or_else(|| untried(all, &steps))),
             Expected::Module(load) => {
-                (Verdict::Same, self.dead(request)?.or_else(|| self.differs(load, &steps)))
+                let other = self.other_module(&load.today, request)?;
+                (Verdict::Same, self.dead(request)?.or_else(|| self.differs(load, &steps)).or(other))
             }
         };
         let agrees = why.is_none() || verdict == Verdict::Open;
@@ -73,6 +84,14 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// A module that an alias of someone else's loads as well.
+    fn other_module(&self, today: &str, request: &str) -> Result<Option<String>> {
+        let kernel = self.modprobe.kernel;
+        let is_other = |name: &String| kernel.has_module(name) && !kernel.loads_with(today, name);
+        let other = self.modprobe.resolve(request)?.lines.into_iter().find(is_other);
+        Ok(other.map(|name| format!("it leads to {name} as well")))
     }
 
     /// Whether a request for what is gone still leads to a name, and that name to nothing.
@@ -102,7 +121,8 @@ impl<'a> Judge<'a> {
         }
         match inserted(steps, &today) {
             Some(given) => {
-                let given = values(split_options(given));
+                let mut given = values(split_options(given));
+                given.retain(|key, _| wanted.contains_key(key) || !self.of_site.contains(key));
                 (given != wanted).then(|| format!("options {given:?} instead of {wanted:?}"))
             }
             None if load.replaced && !commands.is_empty() => None,

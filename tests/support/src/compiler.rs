@@ -19,8 +19,9 @@ pub struct Compiler {
 /// The machine's C compiler.
 pub const CC: Compiler = Compiler::new("cc", "cc", &[]);
 
-/// The same for i386, static: what an old binary is.
-pub const CC32: Compiler = Compiler::new("gcc-multilib", "cc", &["-m32", "-static"]);
+/// The one for i386, static: what an old binary is. (Debian's gcc-multilib and its cross compilers exclude each other,
+/// and the tests need more of the latter.)
+pub const CC32: Compiler = Compiler::new("gcc-i686-linux-gnu", "i686-linux-gnu-gcc", &["-static"]);
 
 impl Compiler {
     /// The compiler that `command` with `flags` is, as `KERNELD_TEST_REQUIRE` calls it.

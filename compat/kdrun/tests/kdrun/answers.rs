@@ -138,7 +138,7 @@ fn an_old_listener_shares_the_queue_with_the_daemon() {
 
 fn layout_of(client: &std::path::Path) -> Layout {
     let name = client.file_name().unwrap().to_string_lossy().into_owned();
-    match (name.contains("m32"), name.contains("NEW")) {
+    match (name.contains("i686"), name.contains("NEW")) {
         (true, false) => Layout::Ilp32Old,
         (true, true) => Layout::Ilp32New,
         (false, false) => Layout::Lp64Old,
@@ -165,4 +165,17 @@ fn verbose_tells_what_is_answered() {
     let output = place.kdrun().arg("-v").arg(client).args(["open", "libc"]).output().unwrap();
     let said = text(&output.stderr);
     assert!(said.ends_with(&format!("gets queue {}", daemon.id())), "{said}");
+}
+
+/// An old program's environment tells the daemon what its bytes do not.
+#[test]
+fn a_layout_is_named_in_the_environment() {
+    let place = Place::new();
+    let run = |options: &[&str]| {
+        let mut kdrun = place.kdrun();
+        let kdrun = kdrun.args(options).env("KERNELD_LAYOUT", "kept").env("OTHER", "a=b");
+        text(&kdrun.args(["sh", "-c", "echo $KERNELD_LAYOUT $OTHER"]).output().unwrap().stdout)
+    };
+    assert_eq!(run(&["--layout", "ilp32-old-be"]), "ilp32-old-be a=b");
+    assert_eq!(run(&[]), "kept a=b");
 }

@@ -5,4 +5,5 @@ mod support;
 mod access;
 mod answers;
 mod endurance;
+mod guests;
 mod transparency;

@@ -1,5 +1,6 @@
 //! The files of modprobe.d and modules-load.d, whole.
 
+use super::conflicts::settle;
 use super::lines::Writer;
 use crate::account::Account;
 use crate::module_index::Kernel;
@@ -7,6 +8,7 @@ use crate::new::output::OutputFile;
 use crate::old::discover::Loaded;
 use crate::old::modules_conf::Meaning;
 use crate::root::Root;
+use crate::site::Site;
 
 /// The early file of modprobe.d: of several install, remove or softdep lines for a name the first counts, and
 /// softdep lines must sort before the kernel's own `modules.softdep`.
@@ -26,18 +28,19 @@ const LOADED_BY_NAME: &str =
 
 /// The files of modprobe.d and modules-load.d.
 pub(crate) fn files(
-    root: &Root,
+    system: (&Root, &Site),
     meaning: &Meaning,
     loaded: &[Loaded],
     kernel: Option<&Kernel>,
     account: &mut Account,
 ) -> Vec<OutputFile> {
-    let mut writer = Writer::new(root, meaning, kernel, account);
+    let mut writer = Writer::new(system.0, meaning, kernel, account);
     writer.all();
-    let boot = writer.boot(loaded);
-    let out = writer.out;
-    let (early, late) =
-        ([out.commands, out.softdeps].concat(), [out.aliases, out.module_options, out.alias_options]);
+    let mut boot = writer.boot(loaded);
+    let mut out = writer.out;
+    settle(&mut out, &mut boot, system.1, account);
+    let early = [out.commands, out.softdeps].concat();
+    let late = [out.aliases, out.module_options, out.alias_options];
     [(EARLY, SORTS_EARLY, early), (LATE, SORTS_LATE, late.concat()), (MODULES_LOAD, LOADED_BY_NAME, boot)]
         .into_iter()
         .filter(|(_, _, lines)| !lines.is_empty())

@@ -1,6 +1,7 @@
 //! modprobe.d for today's kernels, by recipes that were tried with modprobe 30.
 
 mod boot;
+mod conflicts;
 mod files;
 mod hazards;
 mod installs;
@@ -10,5 +11,5 @@ mod names;
 mod options;
 pub(crate) mod words;
 
-pub use files::MODULES_LOAD;
 pub(crate) use files::files;
+pub use files::{EARLY, LATE, MODULES_LOAD};

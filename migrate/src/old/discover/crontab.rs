@@ -16,15 +16,15 @@ pub const ROOTS: [&str; 4] = [
 ];
 
 /// Reads all crontabs.
-pub(super) fn read(root: &Root, account: &mut Account, found: &mut Found) -> Result<()> {
-    for path in ROOTS {
-        table(root, path, false, account, found)?;
+pub(super) fn read(root: &Root, account: &mut Account, found: &mut Found) {
+    let of_root = ROOTS.iter().map(|path| ((*path).to_owned(), false));
+    let others = root.list("/etc/cron.d").into_iter().map(|name| format!("/etc/cron.d/{name}"));
+    let with_user = std::iter::once("/etc/crontab".to_owned()).chain(others).map(|path| (path, true));
+    for (path, has_user) in of_root.chain(with_user) {
+        if let Err(why) = table(root, &path, has_user, account, found) {
+            found.notes.push(why.to_string());
+        }
     }
-    table(root, "/etc/crontab", true, account, found)?;
-    for name in root.list("/etc/cron.d") {
-        table(root, &format!("/etc/cron.d/{name}"), true, account, found)?;
-    }
-    Ok(())
 }
 
 fn concerns(text: &str) -> bool {

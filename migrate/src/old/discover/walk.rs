@@ -6,6 +6,7 @@ use super::found::Found;
 use super::{crontab, script, settings};
 use crate::account::Account;
 use crate::error::Result;
+use crate::old::remembered;
 use crate::root::Root;
 
 /// Looks through a root.
@@ -22,14 +23,10 @@ pub fn discover(root: &Root, account: &mut Account) -> Result<Found> {
     settings::inittab(root, account, &mut found)?;
     settings::rc_config(root, account, &mut found)?;
     settings::etc_modules(root, account, &mut found)?;
-    crontab::read(root, account, &mut found)?;
+    crontab::read(root, account, &mut found);
     found.route = root.exists("/sbin/request-route");
     found.blanker = root.exists("/sbin/screenblanker");
-    found.persist = root
-        .list("/lib/modules")
-        .into_iter()
-        .map(|release| format!("/lib/modules/{release}/persist.gdbm"))
-        .find(|path| root.exists(path));
+    found.persist = remembered::file(root);
     Ok(found)
 }
 

@@ -2,6 +2,7 @@
 
 use super::words::{Environment, Word, split};
 use crate::account::Kind;
+use crate::old::remembered::parts;
 
 /// The six kinds of command lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -235,7 +236,9 @@ fn options(mut cursor: Cursor, add: bool, environment: &Environment) -> Result<D
     if keep_loaded {
         name = cursor.name()?;
     }
-    let words = cursor.words(environment);
+    let mut words = cursor.words(environment);
+    // `?` is insmod's own here, not a shell's
+    words.iter_mut().filter(|word| parts(&word.text).is_some()).for_each(|word| word.unknown = None);
     if words.is_empty() && !keep_loaded {
         let message = format!("no options are given for {name}");
         return Err(Problem::unreadable(cursor.line.len(), message));

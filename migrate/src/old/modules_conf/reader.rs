@@ -9,7 +9,12 @@ use crate::account::{Account, Kind, LineId};
 use crate::error::Result;
 use crate::old::input::enter;
 use crate::old::lines::{Logical, logical_lines};
+use crate::old::remembered;
 use crate::root::Root;
+
+/// So many files are read, each as often as it is included: files that include each other twice double with each
+/// level.
+const MOST_FILES: usize = 1000;
 
 /// `include` and `if` go this deep in late modutils 2.4.
 const DEEPEST: usize = 20;
@@ -61,6 +66,7 @@ pub struct Reader<'a> {
     undecided: Undecided,
     statements: Vec<Statement>,
     open_files: Vec<Arc<str>>,
+    files: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -81,6 +87,7 @@ impl<'a> Reader<'a> {
             undecided,
             statements: Vec::new(),
             open_files: Vec::new(),
+            files: 0,
         }
     }
 
@@ -95,11 +102,13 @@ impl<'a> Reader<'a> {
     /// When the file cannot be read.
     pub fn file(&mut self, path: &str) -> Result<bool> {
         let Some(content) = self.root.read(path)? else { return Ok(false) };
+        self.files += 1;
         let name: Arc<str> = path.into();
         self.open_files.push(name.clone());
         let text = crate::old::bytes::from_bytes(&content.bytes);
         let mut conditionals = Vec::new();
         for logical in logical_lines(&text) {
+            self.account.check_size(path)?;
             let line = enter(self.account, &name, &logical);
             if let Some(why) = &content.foreign {
                 self.account.needs_attention(
@@ -163,12 +172,27 @@ impl<'a> Reader<'a> {
         }
         let text = logical.text.trim().to_owned();
         match directive {
+            Directive::Options { name, mut words, add, keep_loaded } => {
+                self.remember(line, &mut words);
+                let directive = Directive::Options { name, words, add, keep_loaded };
+                self.statements.push(Statement { line, directive, text });
+            }
             Directive::Include(path) => self.include(line, &path.text),
             Directive::Define { name, value } => {
                 self.environment.defined.insert(name.clone(), value.text.clone());
                 self.statements.push(Statement { line, directive: Directive::Define { name, value }, text });
             }
             directive => self.statements.push(Statement { line, directive, text }),
+        }
+    }
+
+    /// Puts in what kerneld remembered, where modprobe.d cannot say so itself.
+    fn remember(&mut self, line: LineId, words: &mut [Word]) {
+        for word in words.iter_mut().filter(|_| self.undecided == Undecided::Evaluate) {
+            if let Some((text, why)) = remembered::resolved(self.root, &word.text) {
+                word.text = text;
+                self.account.note(line, why);
+            }
         }
     }
 
@@ -200,6 +224,10 @@ impl<'a> Reader<'a> {
                 Kind::Unreadable,
                 format!("includes go deeper than {DEEPEST} levels here"),
             );
+        }
+        if self.files >= MOST_FILES {
+            let why = format!("more than {MOST_FILES} files are included in all; this one is not read");
+            return self.account.needs_attention(line, Kind::Unreadable, why);
         }
         match self.file(path) {
             Ok(true) => {

@@ -1,5 +1,6 @@
 //! Words of a line: quoting, and the shell expansions that modutils left to `/bin/echo`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::old::scanner::Scanner;
@@ -22,6 +23,24 @@ pub struct Environment {
     pub kernel: Option<String>,
     /// Variables set by `define`.
     pub defined: HashMap<String, String>,
+    /// How many bytes of values have been put into words.
+    pub spent: Cell<usize>,
+}
+
+/// A value may grow to this many bytes, as a line of modutils could have.
+const LONGEST_VALUE: usize = 3000;
+/// All values together may grow by this many bytes: 16 MiB.
+const ALL_VALUES: usize = 16 << 20;
+
+impl Environment {
+    /// Whether a value of so many bytes may be put into a word of so many: values that are made of values can double
+    /// with each line.
+    fn may_spend(&self, there: usize, more: usize) -> bool {
+        let spent = self.spent.get() + more;
+        let may = there + more <= LONGEST_VALUE && spent <= ALL_VALUES;
+        self.spent.set(if may { spent } else { self.spent.get() });
+        may
+    }
 }
 
 /// Splits `text` at unquoted blanks and expands each word as far as that is possible without a shell.
@@ -128,7 +147,13 @@ impl Reader<'_> {
             }
         };
         match self.environment.defined.get(name) {
-            Some(value) => word.text.push_str(value),
+            Some(value) if self.environment.may_spend(word.text.len(), value.len()) => {
+                word.text.push_str(value);
+            }
+            Some(_) => {
+                word.unknown
+                    .get_or_insert_with(|| format!("`${name}` makes the value too long: write it out"));
+            }
             None => {
                 let message =
                     format!("`${name}` has no value that the file itself gives (no `define {name}` before)");
@@ -172,6 +197,9 @@ mod tests {
     #[test]
     fn defined_variables_are_known() {
         let defined = HashMap::from([("NET".to_owned(), "tulip".to_owned())]);
-        assert_eq!(texts("$NET ${NET}x", &Environment { kernel: None, defined }), ["tulip", "tulipx"]);
+        assert_eq!(
+            texts("$NET ${NET}x", &Environment { defined, ..Environment::default() }),
+            ["tulip", "tulipx"]
+        );
     }
 }

@@ -71,6 +71,7 @@ fn become_it() -> Result<ExitCode, String> {
     let failure = kdrun::run(&kdrun::Options {
         channel: kdrun::Channel::Key(key),
         wait: Duration::ZERO,
+        layout: None,
         verbose: false,
         program,
         arguments: words.collect(),
