@@ -11,7 +11,6 @@ use crate::executor::work::Work;
 use crate::helper::cpus::Cpus;
 use crate::helper::ends::Ends;
 use crate::helper::running::Helpers;
-use crate::helper::survivor::Survivor;
 use crate::intake::process::{Changing, Plan};
 use crate::intake::source::Source;
 use crate::intake::told::Sockets;
@@ -28,12 +27,11 @@ use crate::queue::ownership::{self, Access, OwnQueue};
 use crate::readiness::Readiness;
 use crate::state_dir::StateDir;
 use crate::sys;
-use kerneld_journal::{Began, Journal, Recovered, Started};
+use kerneld_journal::{Accepted, Journal, Started};
 use kerneld_protocol::queue::{Queue, Select};
 use log::{info, warn};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
@@ -97,7 +95,9 @@ pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> 
     let queue = Arc::new(OwnQueue::new(options.key, opened.queue));
     let served = serve(&queue, memory, user, options, &mut signals, readiness);
     match served {
-        Ok(None) => queue.now().remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
+        Ok(None) => {
+            ownership::leave(queue.now()).map_err(|errno| failed("remove the queue", &errno.desc()))?
+        }
         // It stays, with what waits on it and in the ring, for a daemon that a service manager may start next.
         Ok(Some(why)) => return Err(why),
         Err(why) => {
@@ -143,8 +143,9 @@ fn serve(
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
     let foreign = ForeignMessages::new(Arc::clone(queue), Instant::now());
+    // Before anything new is taken: what helpers of before are still doing is not to be done beside them.
+    life.take_up_again(&recovered);
     let executor = Executor::start(Arc::clone(&life), foreign, source)?;
-    life.take_up_again(&recovered.requests, survivors(recovered.helpers));
     info!("serving queue {} of key {:#x}", queue.now().id(), options.key);
     readiness.tell();
     wait_for_end(signals, || reread(&options, &life, &executor));
@@ -222,30 +223,19 @@ fn persist_numbers(config: &Config) -> PersistNumbers {
     PersistNumbers { get: config.persist.get_number.into(), set: config.persist.set_number.into() }
 }
 
-/// The journal, and what it says of requests that a daemon before us left unanswered on this same queue.
-fn open_journal(queue: Queue, options: &Options) -> Result<(Journal, Recovered), String> {
+/// The journal, and the requests that a daemon before us left unanswered on this same queue.
+fn open_journal(queue: Queue, options: &Options) -> Result<(Journal, Vec<Accepted>), String> {
     let started = Started::now(env!("CARGO_PKG_VERSION"), queue.id(), options.key);
-    let (journal, mut recovered) = Journal::open(&options.state_dir, options.config.journal.size, started)?;
+    let (journal, recovered) = Journal::open(&options.state_dir, options.config.journal.size, started)?;
     for problem in &recovered.problems {
         warn!("{problem}");
     }
-    if recovered.previous.as_ref().is_none_or(|previous| previous.queue != queue.id()) {
-        for request in recovered.requests.drain(..) {
-            journal.answered(request.request, -libc::EINTR, 0);
-        }
+    let same_queue = recovered.previous.is_some_and(|previous| previous.queue == queue.id());
+    let (ours, gone): (Vec<_>, Vec<_>) = recovered.requests.into_iter().partition(|_| same_queue);
+    for request in gone {
+        journal.answered(request.request, -libc::EINTR, 0);
     }
-    Ok((journal, recovered))
-}
-
-/// The helpers of that daemon that run still, by the job that they were started for.
-fn survivors(helpers: Vec<(u64, Began)>) -> HashMap<u64, Survivor> {
-    let find = |(at, began): (u64, Began)| {
-        let args: Vec<_> = began.argv.into_iter().skip(1).map(|word| word.0).collect();
-        let survivor = Survivor::find(began.pid, at, &args)?;
-        info!("the helper with pid {} still runs: it is waited for", began.pid);
-        Some((began.job, survivor))
-    };
-    helpers.into_iter().filter_map(find).collect()
+    Ok((journal, ours))
 }
 
 fn wait_for_end(signals: &mut Signals, mut reread: impl FnMut()) {

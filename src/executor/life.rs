@@ -2,7 +2,7 @@
 //! few lines over parts that own what they need and know nothing of this file.
 #![forbid(unsafe_code)]
 
-use super::decision::{Decision, decide, decide_again, helper_for};
+use super::decision::{Decision, decide, decide_again, doubt, helper_for, helpers_again};
 use super::jobs::{Job, JobId, Submitted};
 use super::persist::PersistQueue;
 use super::settings::Settings;
@@ -10,7 +10,6 @@ use super::status::StatusDesk;
 use super::work::{Closed, Run, Work};
 use crate::helper::ends::Ends;
 use crate::helper::running::{Helpers, Running};
-use crate::helper::survivor::Survivor;
 use crate::helper::watched::Outcome;
 use crate::modules::care::{CareOfRun, ModuleCare};
 use crate::order::action::{Action, Order};
@@ -24,7 +23,6 @@ use kerneld_journal::Accepted;
 use kerneld_protocol::queue::Select;
 use kerneld_protocol::sender::Senders;
 use log::{debug, error, info, warn};
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -50,22 +48,15 @@ impl Life {
     pub(crate) fn take(&self, order: &Order, senders: &mut Senders, note: impl FnOnce(u64)) -> Waiter {
         let last_sender = self.queue.now().stat().ok().map(|stat| stat.last_sender);
         let sender = senders.find(&order.reply, last_sender);
-        note(self.answers.journal().next_request());
+        note(self.answers.next_request(order.reply.id));
         let request = self.answers.journal().accepted(order.command, &order.text, order.reply, sender);
         Waiter { request, reply: order.reply }
     }
 
-    /// Decides what it comes to, and sees to that.
+    /// Decides what it comes to, and sees to what needs no helper.
     pub(crate) fn decide(self: &Arc<Self>, verdict: Result<Action, Refusal>, waiter: Waiter) {
-        self.see_to(self.decision(verdict, waiter), waiter);
-    }
-
-    fn decision(&self, verdict: Result<Action, Refusal>, waiter: Waiter) -> Decision {
-        decide(verdict, waiter.request, &self.settings(), self.status.switches().keep)
-    }
-
-    fn see_to(self: &Arc<Self>, decision: Decision, waiter: Waiter) {
-        match decision {
+        let keep = self.status.switches().keep;
+        match decide(verdict, waiter.request, &self.settings(), keep) {
             Decision::Run(task) => {
                 if let Some(job) = self.fold(task, waiter) {
                     self.start(job);
@@ -272,33 +263,16 @@ impl Life {
         self.served.takes(mtype) || self.answers.owns(mtype)
     }
 
-    /// Sees to what a daemon before us left unanswered; see [`decide_again`]. Where a helper of that daemon
-    /// still runs for a task, which is told by the number of its first request, another one for it has to wait.
-    pub(crate) fn take_up_again(
-        self: &Arc<Self>,
-        requests: &[Accepted],
-        mut survivors: HashMap<u64, Survivor>,
-    ) {
+    /// Sees to what a daemon before us left: who may have been answered, what may still run.
+    pub(crate) fn take_up_again(self: &Arc<Self>, requests: &[Accepted]) {
+        self.answers.doubt(requests.iter().map(doubt));
+        self.helpers.find_survivors(&helpers_again(requests, &self.settings()));
         for accepted in requests {
             info!("{} '{}' is left from before: taken up again", accepted.command(), accepted.text);
-            let waiter = Waiter { request: accepted.request, reply: accepted.reply };
-            let Some(action) = decide_again(accepted) else {
-                self.answer(waiter, -libc::EINTR, &[]);
-                continue;
-            };
-            match (self.decision(Ok(action), waiter), survivors.remove(&accepted.request)) {
-                (Decision::Run(task), Some(survivor)) => self.run_after(survivor, task, waiter),
-                (decision, _) => self.see_to(decision, waiter),
+            match decide_again(accepted) {
+                Some(action) => self.decide(Ok(action), doubt(accepted).waiter),
+                None => self.answer(doubt(accepted).waiter, -libc::EINTR, &[]),
             }
-        }
-    }
-
-    fn run_after(self: &Arc<Self>, survivor: Survivor, task: Task, waiter: Waiter) {
-        if let Some(job) = self.fold(task, waiter) {
-            self.in_own_thread(Some(job), move |life| {
-                survivor.wait();
-                life.start(job);
-            });
         }
     }
 

@@ -33,9 +33,6 @@ pub struct Recovered {
     /// open in the journal, under their numbers, until [`Journal::answered`] or
     /// [`Journal::finished`] is told.
     pub requests: Vec<Accepted>,
-    /// Helpers that were started for them and whose end is not recorded: they may run still, or again. Each
-    /// with when it was started, in microseconds since 1970.
-    pub helpers: Vec<(u64, Began)>,
     /// The daemon that wrote last, in this boot or an earlier one.
     pub previous: Option<Started>,
     /// Lines that said nothing. They stay in the file.
@@ -66,7 +63,6 @@ impl Journal {
             limit,
             started: Record::now(Event::Started(started)),
             open: past.open,
-            running: past.running,
             next: past.next,
             line: Vec::new(),
             torn: past.torn,
@@ -113,10 +109,7 @@ impl Journal {
         pid: u32,
     ) {
         let argv = argv.into_iter().map(|word| Text::from(word.as_ref())).collect();
-        let record = Record::now(Event::Began(Began { job, argv, trigger, pid }));
-        let mut writer = self.lock();
-        writer.write(std::slice::from_ref(&record));
-        writer.running.insert(job, record);
+        self.lock().write(&[Record::now(Event::Began(Began { job, argv, trigger, pid }))]);
     }
 
     /// A request that needed no helper is done with: answered with `status` and `length` bytes of text,
@@ -128,25 +121,28 @@ impl Journal {
         writer.write(&[record]);
     }
 
-    /// The same of all `requests` of a job, which is named by the first of them. `ran` is how long its
-    /// helper did, if one was started.
+    /// The helper of `job`, which is named by the first request that it was for, has ended: `ran` is how
+    /// long it did, unless that is written down already or none was started. Those of its requests are done
+    /// with that `requests` lists.
     pub fn finished(
         &self,
+        job: u64,
         ran: Option<Duration>,
         status: i32,
         length: usize,
-        requests: impl IntoIterator<Item = u64> + Clone,
+        requests: impl IntoIterator<Item = u64>,
     ) {
-        let Some(job) = requests.clone().into_iter().next() else { return };
         let ended = ran.map(|ran| {
             let micros = ran.as_micros().try_into().unwrap_or(u64::MAX);
             Record::now(Event::Ended(Ended { job, status, micros }))
         });
         let mut writer = self.lock();
-        writer.running.remove(&job);
-        let answered = requests.into_iter().map(|request| writer.close(request, status, length, Some(job)));
+        let requests = requests.into_iter();
+        let answered = requests.map(|request| writer.close(request, status, length, Some(job)));
         let records: Vec<_> = ended.into_iter().chain(answered).collect();
-        writer.write(&records);
+        if !records.is_empty() {
+            writer.write(&records);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
@@ -165,8 +161,6 @@ struct Writer {
     started: Record,
     /// Requests accepted but not answered.
     open: BTreeMap<u64, Record>,
-    /// Helpers that run, by job.
-    running: BTreeMap<u64, Record>,
     /// The next request's number.
     next: u64,
     /// Kept for its room.
@@ -224,7 +218,7 @@ impl Writer {
         self.torn = false;
         self.size = 0;
         self.line.clear();
-        for record in std::iter::once(&self.started).chain(self.open.values()).chain(self.running.values()) {
+        for record in std::iter::once(&self.started).chain(self.open.values()) {
             add_line(&mut self.line, &Record { carried: true, ..record.clone() })?;
         }
         self.flush().map(drop)
@@ -266,14 +260,13 @@ fn nowhere(dir: &Path, error: io::Error) -> io::Result<File> {
 /// What a writer goes on from.
 struct Past {
     open: BTreeMap<u64, Record>,
-    running: BTreeMap<u64, Record>,
     next: u64,
     torn: bool,
 }
 
 fn recover(mut reader: Reader, boot_id: &str) -> (Recovered, Past) {
     let mut recovered = Recovered::default();
-    let mut past = Past { open: BTreeMap::new(), running: BTreeMap::new(), next: 1, torn: false };
+    let mut past = Past { open: BTreeMap::new(), next: 1, torn: false };
     for result in reader.by_ref() {
         match result {
             Ok(record) => past.take(record, &mut recovered.previous),
@@ -287,9 +280,6 @@ fn recover(mut reader: Reader, boot_id: &str) -> (Recovered, Past) {
         // Their senders are gone with the machine's last run.
         past.open.clear();
     }
-    // Of those alone anything is still to be answered.
-    past.running.retain(|job, _| past.open.contains_key(job));
-    recovered.helpers = past.running.values().filter_map(began).collect();
     recovered.requests = past.open.values().filter_map(accepted).collect();
     (recovered, past)
 }
@@ -314,16 +304,8 @@ impl Past {
             Event::Answered(answered) => {
                 self.open.remove(&answered.request);
             }
-            Event::Began(began) => drop(self.running.insert(began.job, record)),
-            Event::Ended(ended) => drop(self.running.remove(&ended.job)),
+            Event::Began(_) | Event::Ended(_) => {}
         }
-    }
-}
-
-fn began(record: &Record) -> Option<(u64, Began)> {
-    match &record.event {
-        Event::Began(began) => Some((record.at, began.clone())),
-        _ => None,
     }
 }
 
