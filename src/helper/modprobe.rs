@@ -2,6 +2,8 @@
 //! `modules_disabled`), its arguments, and its answer to the question what loading a name takes.
 #![forbid(unsafe_code)]
 
+use kerneld_kmod::Step;
+
 use crate::helper::{self, Watch, watched};
 use crate::order::name::{ModuleName, Refusal, underscored};
 use std::collections::BTreeSet;
@@ -140,17 +142,11 @@ fn is_modprobe(helper: &Path) -> bool {
 /// The modules that `modprobe --show-depends` names: its `insmod PATH OPTION...` lines. Its other
 /// lines, `builtin NAME` and `install COMMAND`, name nothing that can be unloaded.
 pub(crate) fn named_by_modprobe(output: &str) -> BTreeSet<String> {
-    let path = |line: &str| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some("insmod")).then(|| words.next().map(str::to_owned))?
+    let inserted = |step| match step {
+        Step::Insmod { module, .. } => Some(module),
+        Step::Install(_) | Step::Builtin(_) => None,
     };
-    output.lines().filter_map(path).filter_map(|path| module_of_file(Path::new(&path))).collect()
-}
-
-/// The module in a file: its name up to `.ko`, with `_` for `-`.
-fn module_of_file(path: &Path) -> Option<String> {
-    let (stem, _compression) = path.file_name()?.to_str()?.split_once(".ko")?;
-    Some(underscored(stem))
+    Step::read_all(output).filter_map(inserted).collect()
 }
 
 #[cfg(test)]

@@ -95,9 +95,7 @@ impl TryFrom<String> for ModuleName {
 }
 
 /// A module's name as the kernel has it: `-` and `_` are equal, and it writes `_`.
-pub(crate) fn underscored(name: &str) -> String {
-    name.replace('-', "_")
-}
+pub(crate) use kerneld_kmod::underscored;
 
 #[cfg(test)]
 mod tests {
