@@ -32,6 +32,23 @@ pub(crate) fn close_inherited(keep: &[c_int]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Puts all threads of this process under a seccomp filter. It has no_new_privs.
+///
+/// # Errors
+/// As seccomp(2) has them; `ESRCH` when a thread has another filter.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+pub(crate) fn filter_system_calls(program: &[libc::sock_filter]) -> Result<(), Errno> {
+    let len = program.len().try_into().map_err(|_| Errno::EINVAL)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let (operation, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+    // SAFETY: the kernel reads `program` and the `len` instructions behind it, both alive here.
+    let thread = unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const program) };
+    match Errno::result(thread)? {
+        0 => Ok(()),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
 /// A descriptor of our own for what the inherited descriptor `number` leads to; that one stays open.
 ///
 /// # Errors
