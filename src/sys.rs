@@ -234,6 +234,7 @@ pub(crate) fn find_segment(key: i32) -> Result<i32, Errno> {
 ///
 /// # Errors
 /// `EINVAL` or `EIDRM` when it is gone; `EACCES` without read permission.
+#[allow(clippy::useless_conversion, reason = "the fields' sizes are the machine's")]
 pub(crate) fn segment_stat(id: i32) -> Result<SegmentStat, Errno> {
     let mut raw: MaybeUninit<libc::shmid_ds> = MaybeUninit::zeroed();
     // SAFETY: the kernel fills in the structure, and all zeros are one, too.
@@ -246,7 +247,7 @@ pub(crate) fn segment_stat(id: i32) -> Result<SegmentStat, Errno> {
         creator: raw.shm_perm.cuid,
         mode: u32::from(raw.shm_perm.mode) & 0o777,
         bytes: raw.shm_segsz,
-        attached: raw.shm_nattch,
+        attached: raw.shm_nattch.into(),
     })
 }
 

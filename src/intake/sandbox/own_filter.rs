@@ -27,6 +27,11 @@ const MACHINE: u32 = if cfg!(target_arch = "x86") {
 
 /// `msgrcv`: on machines with `ipc` a call of its own since Linux 5.1, which the libc crate does not name.
 const MSGRCV: c_long = if cfg!(target_arch = "arm") { 302 } else { 401 };
+/// Calls of 32-bit machines since Linux 5.1, which the libc crate does not name either.
+#[cfg(target_pointer_width = "32")]
+const CLOCK_GETTIME64: c_long = 403;
+#[cfg(target_pointer_width = "32")]
+const FUTEX_TIME64: c_long = 422;
 /// `MSGRCV`, the operation in the low 16 bits of `ipc`'s first argument.
 const IPC_OPERATION_MSGRCV: u32 = 12;
 /// `SYS_RECVMSG` of `include/uapi/linux/net.h`.
@@ -53,9 +58,9 @@ pub const ALLOWED: &[c_long] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
     #[cfg(target_pointer_width = "32")]
-    libc::SYS_futex_time64,
+    CLOCK_GETTIME64,
     #[cfg(target_pointer_width = "32")]
-    libc::SYS_clock_gettime64,
+    FUTEX_TIME64,
     #[cfg(target_arch = "s390x")]
     libc::SYS_mmap,
 ];
