@@ -95,7 +95,9 @@ pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> 
     let queue = Arc::new(OwnQueue::new(options.key, opened.queue));
     let served = serve(&queue, memory, user, options, &mut signals, readiness);
     match served {
-        Ok(None) => queue.now().remove().map_err(|errno| failed("remove the queue", &errno.desc()))?,
+        Ok(None) => {
+            ownership::leave(queue.now()).map_err(|errno| failed("remove the queue", &errno.desc()))?
+        }
         // It stays, with what waits on it and in the ring, for a daemon that a service manager may start next.
         Ok(Some(why)) => return Err(why),
         Err(why) => {
@@ -141,8 +143,9 @@ fn serve(
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
     let foreign = ForeignMessages::new(Arc::clone(queue), Instant::now());
-    let executor = Executor::start(Arc::clone(&life), foreign, source)?;
+    // Before anything new is taken: what helpers of before are still doing is not to be done beside them.
     life.take_up_again(&recovered);
+    let executor = Executor::start(Arc::clone(&life), foreign, source)?;
     info!("serving queue {} of key {:#x}", queue.now().id(), options.key);
     readiness.tell();
     wait_for_end(signals, || reread(&options, &life, &executor));

@@ -1,5 +1,6 @@
 //! The account: every line of the old system and its one fate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -76,6 +77,29 @@ impl Kind {
         }
     }
 
+    /// The kind in a word or two, for tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Unreadable => "unreadable",
+            Kind::Untrusted => "untrusted",
+            Kind::ShellValue => "shell values",
+            Kind::Condition => "conditions",
+            Kind::Unknown => "unknown modules",
+            Kind::Clash => "contradictions",
+            Kind::Command => "commands",
+            Kind::BuiltIn => "built in",
+            Kind::Value => "values",
+            Kind::LoadedTwice => "loaded twice",
+            Kind::Script => "scripts",
+            Kind::Schedule => "crontabs",
+            Kind::NotInForce => "not in force",
+            Kind::SwitchedOff => "switched off",
+            Kind::Site => "new system's lines",
+            Kind::Depends => "depend on others",
+            Kind::Overlooked => "overlooked",
+        }
+    }
+
     /// What a person can do about them.
     pub fn advice(self) -> &'static str {
         match self {
@@ -146,6 +170,8 @@ pub struct Line {
     pub number: usize,
     /// The line without its end, as [`crate::old::bytes`] reads it.
     pub text: String,
+    /// The comments right above it and behind it, the last dozen of them.
+    pub comments: Vec<String>,
     /// The line whose fate this one shares: it continues it, or is a copy of it.
     pub shares: Option<(LineId, String)>,
     /// Set by [`Account::finish`] at the latest.
@@ -193,6 +219,7 @@ impl Account {
             file: file.clone(),
             number,
             text: text.to_owned(),
+            comments: Vec::new(),
             shares: None,
             fate: None,
             question: None,
@@ -200,6 +227,12 @@ impl Account {
             output: Vec::new(),
         });
         self.lines.len() - 1
+    }
+
+    /// Keeps what the user wrote above a line and behind it.
+    pub(crate) fn comment(&mut self, line: LineId, comments: &[&str]) {
+        let skipped = comments.len().saturating_sub(12);
+        self.lines[line].comments = comments[skipped..].iter().map(|text| (*text).to_owned()).collect();
     }
 
     /// Says that `line` shares the fate of `other`, which was entered before it, and why.
@@ -293,6 +326,15 @@ impl Account {
     /// The lines that a person has to look at, without those that only continue one or copy it.
     pub fn open_questions(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.fate == Some(Fate::NeedsAttention) && line.shares.is_none())
+    }
+
+    /// The open questions by kind, in the order in which kinds are shown.
+    pub fn questions(&self) -> BTreeMap<Kind, Vec<&Line>> {
+        let mut groups: BTreeMap<Kind, Vec<&Line>> = BTreeMap::new();
+        for line in self.open_questions() {
+            groups.entry(line.question.unwrap_or(Kind::Overlooked)).or_default().push(line);
+        }
+        groups
     }
 
     /// How many lines have this fate.

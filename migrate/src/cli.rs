@@ -70,6 +70,9 @@ enum Command {
     Plan {
         /// Root directories, instead of --root
         roots: Vec<PathBuf>,
+        /// Also show each new file as a difference, and what becomes of every line
+        #[arg(long)]
+        full: bool,
     },
     /// Write the new files, keeping the old ones for `undo`
     Apply {
@@ -94,11 +97,17 @@ enum Command {
     LegacyNames,
 }
 
+/// The arguments, as completions and the tests of the manual page read them.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// Runs the program; 0: all is well, 1: something needs a person or differs, 2: it could not be done.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match arguments.command.unwrap_or(Command::Plan { roots: Vec::new() }) {
-        Command::Plan { roots } => plan(&arguments.common, roots),
+    let outcome = match arguments.command.unwrap_or(Command::Plan { roots: Vec::new(), full: false }) {
+        Command::Plan { roots, full } => plan(&arguments.common, roots, full),
         Command::Apply { accept } => apply(&arguments.common, &accept),
         Command::Undo { force } => undo(&arguments.common, force),
         Command::Verify => verify(&arguments.common),
@@ -130,7 +139,7 @@ fn request(common: &Common) -> Result<Request> {
     })
 }
 
-fn plan(common: &Common, roots: Vec<PathBuf>) -> Result<bool> {
+fn plan(common: &Common, roots: Vec<PathBuf>, full: bool) -> Result<bool> {
     let mut request = request(common)?;
     match &roots[..] {
         [] => {}
@@ -146,7 +155,7 @@ fn plan(common: &Common, roots: Vec<PathBuf>) -> Result<bool> {
         write_tree(&plan.files, directory)?;
     }
     let text = match common.format {
-        Format::Text => report::text::report(&plan),
+        Format::Text => report::text::report(&plan, full),
         Format::Json => format!("{:#}\n", report::json::document(&plan)),
         Format::Html => report::html::page(&plan),
     };

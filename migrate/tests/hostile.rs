@@ -174,7 +174,7 @@ fn lines_of_a_mebibyte_are_refused_one_by_one() {
     let planned = plan(root.path(), None);
     assert_eq!(open_places(&planned), ["/etc/conf.modules:2", "/etc/conf.modules:3"]);
     assert!(live_lines(&planned).contains(&"alias eth1 3c59x".to_owned()));
-    let shown = kerneld_migrate::report::text::report(&planned);
+    let shown = kerneld_migrate::report::text::report(&planned, true);
     assert!(shown.len() < 10_000, "a report of {} bytes", shown.len());
 }
 
@@ -253,7 +253,7 @@ fn random_input_is_survived() {
             }
         }
         kerneld_migrate::report::html::page(&planned);
-        kerneld_migrate::report::text::report(&planned);
+        kerneld_migrate::report::text::report(&planned, true);
     }
 }
 

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod answers;
+pub(crate) mod doubts;
 pub(crate) mod foreign;
+mod listeners;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod ownership;

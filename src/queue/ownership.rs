@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::config::QueueConfig;
+use crate::queue::listeners;
 use kerneld_protocol::client::{Client, Failure};
 use kerneld_protocol::queue::{Queue, Stat};
 use kerneld_protocol::request::Command;
@@ -128,6 +129,21 @@ fn take_over(key: i32, intake: Option<u32>, alone: bool) -> Result<Option<Queue>
         Ok(()) | Err(Errno::EIDRM | Errno::EINVAL) => Ok(None),
         Err(errno) => Err(refused(format!("remove the message queue of key {key:#x}"))(errno)),
     }
+}
+
+/// Removes the queue, unless somebody still waits on it: a listener of the old days, for which the channel
+/// lived until its last user ended. The next daemon takes it over.
+///
+/// # Errors
+/// As [`Queue::remove`].
+pub(crate) fn leave(queue: Queue) -> Result<(), Errno> {
+    let waiting = listeners::waiting(queue);
+    if waiting.is_empty() {
+        return queue.remove();
+    }
+    let pids: Vec<String> = waiting.iter().map(u32::to_string).collect();
+    info!("leaving the queue to those who still wait on it: process {}", pids.join(", "));
+    Ok(())
 }
 
 /// What to say of a key whose ring is in use.

@@ -5,7 +5,9 @@
 #[allow(dead_code, reason = "the daemon's own tests use the rest")]
 mod support;
 
+mod answers;
 mod captured;
+mod deaths;
 mod floods;
 mod kills;
 mod ring;

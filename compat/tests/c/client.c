@@ -7,7 +7,7 @@
  *   client ask TYPE TEXT            sends, waits, prints the answer's text; exits with its status
  *   client exec TYPE TEXT           the same after another execve
  *   client fork N TYPE TEXT         the same in N children at once; exits with how many failed
- *   client listen TYPE              answers one message of that type with its own text
+ *   client listen TYPE [N]          answers one message of that type, or N, each with its own text
  *   client as UID WAY               opens as another user
  *   client daemon FILE TYPE TEXT    goes to the background and exits 5; the child asks once FILE
  *                                   exists, and writes the status into FILE.answer
@@ -121,7 +121,7 @@ static int ask_in_children(int n, const char *type, const char *text)
 	return failed;
 }
 
-static int listen_for(const char *type)
+static int listen_for(const char *type, int times)
 {
 	int id = open_channel("libc");
 	struct room room;
@@ -131,13 +131,15 @@ static int listen_for(const char *type)
 		fail("msgget");
 	printf("listening\n");
 	fflush(stdout);
-	got = msgrcv(id, (void *)&room, KDHDR + ROOM, atoi(type), 0);
-	if (got < 0)
-		fail("msgrcv");
-	room.msg.mtype = room.msg.id;
-	room.msg.id = 0;
-	if (msgsnd(id, (void *)&room, got, 0) < 0)
-		fail("msgsnd");
+	while (times-- > 0) {
+		got = msgrcv(id, (void *)&room, KDHDR + ROOM, atoi(type), 0);
+		if (got < 0)
+			fail("msgrcv");
+		room.msg.mtype = room.msg.id;
+		room.msg.id = 0;
+		if (msgsnd(id, (void *)&room, got, 0) < 0)
+			fail("msgsnd");
+	}
 	return 0;
 }
 
@@ -193,8 +195,8 @@ int main(int argc, char **argv)
 	}
 	if (argc == 5 && strcmp(what, "fork") == 0)
 		return ask_in_children(atoi(argv[2]), argv[3], argv[4]);
-	if (argc == 3 && strcmp(what, "listen") == 0)
-		return listen_for(argv[2]);
+	if ((argc == 3 || argc == 4) && strcmp(what, "listen") == 0)
+		return listen_for(argv[2], argc == 4 ? atoi(argv[3]) : 1);
 	if (argc == 4 && strcmp(what, "as") == 0) {
 		if (setgid(atoi(argv[2])) != 0 || setuid(atoi(argv[2])) != 0)
 			fail("setuid");

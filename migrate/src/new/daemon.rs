@@ -1,11 +1,16 @@
 //! What takes the place of the daemon's start: kernel.modprobe, the sweep over unused modules,
 //! and the settings that only a kerneld of today can serve.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::commands::AUTOCLEAN;
 use super::output::{OutputFile, OutputLine};
 use crate::account::{Account, LineId};
+use crate::old::bytes::from_bytes;
 use crate::old::discover::{Found, Start};
 use crate::old::modules_conf::Meaning;
+use crate::root::Root;
 
 /// The kernel's path of modprobe.
 pub const SYSCTL: &str = "/etc/sysctl.d/60-kerneld-migrated.conf";
@@ -24,7 +29,7 @@ const HEADING: &str =
     "Written by kerneld-migrate. It is replaced by the next run; `kerneld-migrate undo` removes it.";
 
 /// The files that follow from how kerneld was started and cleaned up after.
-pub fn files(found: &Found, meaning: &Meaning, account: &mut Account) -> Vec<OutputFile> {
+pub fn files(root: &Root, found: &Found, meaning: &Meaning, account: &mut Account) -> Vec<OutputFile> {
     let mut files = Vec::new();
     if let Some(start) = found.start() {
         let all: Vec<LineId> = found.starts.iter().map(|start| start.line).collect();
@@ -52,6 +57,7 @@ pub fn files(found: &Found, meaning: &Meaning, account: &mut Account) -> Vec<Out
         );
     }
     files.extend(sweep(found, account));
+    files.extend(without_old_sweeps(root, found, account));
     files
 }
 
@@ -81,6 +87,28 @@ fn settings(found: &Found) -> Vec<String> {
         set("persist", "file", path);
     }
     lines
+}
+
+/// The crontabs without the lines whose `rmmod -a` would only mail an error each time today.
+fn without_old_sweeps(root: &Root, found: &Found, account: &mut Account) -> Vec<OutputFile> {
+    let mut files: BTreeMap<String, Vec<OutputLine>> = BTreeMap::new();
+    for cleaning in &found.cleaning {
+        let line = account.line(cleaning.line);
+        let (path, index) = (line.file.to_string(), line.number - 1);
+        let lines = match files.entry(path.clone()) {
+            Entry::Occupied(file) => file.into_mut(),
+            Entry::Vacant(file) => {
+                let Ok(Some(content)) = root.read(&path) else { continue };
+                let kept = |text: &str| OutputLine { text: text.to_owned(), from: Vec::new() };
+                file.insert(from_bytes(&content.bytes).lines().map(kept).collect())
+            }
+        };
+        if let Some(old) = lines.get_mut(index) {
+            old.text = format!("# taken out by kerneld-migrate: {}", old.text);
+            old.from = vec![cleaning.line];
+        }
+    }
+    files.into_iter().map(|(path, lines)| OutputFile { path, lines }).collect()
 }
 
 /// The sweep over unused modules: a timer and a cron line, of which the admin picks one.

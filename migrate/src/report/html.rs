@@ -41,6 +41,7 @@ pub fn page(plan: &Plan) -> String {
     for note in &plan.notes {
         let _ = writeln!(page, "<p>{}</p>", escape(note));
     }
+    questions(plan, &mut page);
     let links = links(plan, &old_rows, &new_rows);
     let _ = write!(
         page,
@@ -51,6 +52,26 @@ pub fn page(plan: &Plan) -> String {
     reasons(plan, &mut page);
     page.push_str("</body></html>\n");
     page
+}
+
+/// What needs a person, grouped by the kind of question, each with what to do.
+fn questions(plan: &Plan, page: &mut String) {
+    for (kind, lines) in plan.account.questions() {
+        let heading = escape(kind.heading());
+        let _ = writeln!(
+            page,
+            "<details open class=\"question\"><summary>A person has to decide: {heading} ({})</summary>\n<dl>",
+            lines.len()
+        );
+        for line in &lines {
+            let text: String = for_display(line.text.trim()).chars().take(SHOWN).collect();
+            let (place, why) = (escape(&line.place()), escape(&line.why.join("; ")));
+            let _ = writeln!(page, "<dt>{place} <code>{}</code></dt><dd>{why}</dd>", escape(&text));
+        }
+        let places: Vec<String> = lines.iter().map(|line| line.place()).collect();
+        let (advice, places) = (escape(kind.advice()), escape(&places.join(" ")));
+        let _ = writeln!(page, "</dl><p>{advice}</p><pre>--accept {places}</pre></details>");
+    }
 }
 
 /// The row of each line, by file and number.
@@ -134,11 +155,9 @@ fn reasons(plan: &Plan, page: &mut String) {
             .iter()
             .filter(move |line| line.fate == Some(fate) && line.shares.is_none() && !line.why.is_empty())
     };
-    for (fate, title) in [
-        (Fate::NeedsAttention, "Lines that need a person"),
-        (Fate::Rewritten, "Remarks on rewritten lines"),
-        (Fate::Dropped, "Why lines are dropped"),
-    ] {
+    for (fate, title) in
+        [(Fate::Rewritten, "Remarks on rewritten lines"), (Fate::Dropped, "Why lines are dropped")]
+    {
         let lines: Vec<&Line> = with_reason(fate).collect();
         if lines.is_empty() {
             continue;

@@ -26,6 +26,7 @@ pub fn explain(plan: &Plan, name: &str) -> Result<String> {
     table
         .load_style(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(100)
         .set_header([format!("modprobe {name}, then"), format!("modprobe {name}, now")])
         .add_row([then.join("\n"), now.join("\n")]);
     Ok(format!("{table}\n"))

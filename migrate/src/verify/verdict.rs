@@ -1,6 +1,6 @@
 //! The outcome of a comparison, name by name.
 
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 
 /// How a name compares.
@@ -59,7 +59,11 @@ impl Report {
     /// The report as a table.
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header(["name", "then", "asked for as", "now", "verdict"]);
+        table
+            .load_style(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(100)
+            .set_header(["name", "then", "asked for as", "now", "verdict"]);
         for row in &self.rows {
             let verdict = format!("{:?}", row.verdict).to_lowercase();
             let verdict = if row.why.is_empty() { verdict } else { format!("{verdict}: {}", row.why) };

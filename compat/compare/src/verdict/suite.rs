@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;
 
 /// Milliseconds that something may have come late; with more, times and order say nothing of the daemon.
-const LATE: u64 = 300;
+const LATE: u64 = 200;
 
 /// How often a scenario is run again because the machine was too busy.
 const PATIENCE: usize = 5;

@@ -48,6 +48,8 @@ pub struct Live<D: Daemon> {
     buffer: Buffer,
     /// Whether it is stopped, so that it reads nothing.
     stopped: bool,
+    /// Helpers that had been started when it was last waited for one.
+    started: usize,
     /// By how much a pause of ours was too long, at most.
     late: Duration,
 }
@@ -69,6 +71,7 @@ impl<D: Daemon> Live<D> {
             queue: started?,
             buffer: Buffer::default(),
             stopped: false,
+            started: 0,
             late: Duration::ZERO,
         })
     }
@@ -125,10 +128,14 @@ impl<D: Daemon> World for Live<D> {
             sleep(Duration::from_millis(1));
         }
         // It has read the message; now its helper may begin, so that the order of helpers is that of steps.
-        let (start, before) = (Instant::now(), self.stage.started());
-        while helper && start.elapsed() < START + 4 * self.late && self.stage.started() == before {
+        let read = Instant::now();
+        while helper && read.elapsed() < START + 4 * self.late && self.stage.started() == self.started {
             sleep(Duration::from_millis(2));
         }
+        if !helper || self.stage.started() > self.started {
+            self.late = self.late.max(start.elapsed());
+        }
+        self.started = self.stage.started();
     }
 
     fn fetch(&mut self, mtype: i64) -> Option<Vec<u8>> {

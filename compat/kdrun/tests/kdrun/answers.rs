@@ -7,7 +7,8 @@ use kerneld_protocol::client::Client;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::Layout;
 
-use crate::support::{Asker, Place, in_msgget};
+use crate::support::{Asker, Place, asleep, in_msgget};
+use kerneld_test_support::as_root;
 use kerneld_test_support::compiler::CC32;
 use kerneld_test_support::daemon::{Daemon, text};
 
@@ -133,6 +134,38 @@ fn an_old_listener_shares_the_queue_with_the_daemon() {
             assert_eq!(sender.ask(Command::RequestModule, b"exit3", None).unwrap().status, 3);
             assert!(listener.wait().unwrap().success());
         }
+    }
+}
+
+/// The channel of old lived until its last user ended, so that kerneld could be restarted under kdsound or arpd.
+#[test]
+fn a_listener_receives_before_during_and_after_a_restart_of_the_daemon() {
+    if !as_root() {
+        return;
+    }
+    let place = Place::new();
+    for client in place.every_client() {
+        let daemon = Daemon::start(&place, 0o600);
+        let (queue, mut kdrun) = (daemon.queue, place.kdrun());
+        let kdrun = kdrun.arg(&client).args(["listen", "300", "3"]).stdout(Stdio::piped());
+        let mut listener = kdrun.spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(listener.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let sender = Client::on(queue, layout_of(&client));
+        let beep = || sender.ask(Command::Other(300), b"beep", None).unwrap().text;
+        assert_eq!(beep(), b"beep", "before");
+        asleep(listener.id() as i32);
+        drop(daemon);
+        asleep(listener.id() as i32);
+        assert_eq!(beep(), b"beep", "while no daemon runs");
+        let daemon = Daemon::start(&place, 0o600);
+        assert_eq!(daemon.queue, queue);
+        assert_eq!(sender.ask(Command::RequestModule, b"exit3", None).unwrap().status, 3);
+        asleep(listener.id() as i32);
+        assert_eq!(beep(), b"beep", "after");
+        assert!(listener.wait().unwrap().success());
+        drop(daemon);
+        assert!(queue.stat().is_err(), "the last user of the queue leaves it behind");
     }
 }
 
