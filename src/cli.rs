@@ -93,6 +93,12 @@ struct AutocleanArgs {
     state_dir: Option<PathBuf>,
 }
 
+/// The arguments, as completions and the tests of the manual page read them.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Does what the command line says; the exit status is 0, or 1 after a message on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -143,8 +143,9 @@ fn serve(
     sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
     let foreign = ForeignMessages::new(Arc::clone(queue), Instant::now());
-    let executor = Executor::start(Arc::clone(&life), foreign, source)?;
+    // Before anything new is taken: what helpers of before are still doing is not to be done beside them.
     life.take_up_again(&recovered);
+    let executor = Executor::start(Arc::clone(&life), foreign, source)?;
     info!("serving queue {} of key {:#x}", queue.now().id(), options.key);
     readiness.tell();
     wait_for_end(signals, || reread(&options, &life, &executor));

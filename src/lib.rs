@@ -21,7 +21,7 @@ mod state_dir;
 mod sys;
 mod threads;
 
-pub use cli::main;
+pub use cli::{command, main};
 
 /// What the benchmarks and the tests of the whole program look at; no interface for others.
 #[doc(hidden)]

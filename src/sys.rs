@@ -7,7 +7,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -272,4 +272,31 @@ pub(crate) fn attach_segment(id: i32) -> Result<&'static [AtomicU32], Errno> {
         word.fetch_add(0, Ordering::Relaxed);
     }
     Ok(words)
+}
+
+/// `struct pidfd_info` as of Linux 6.15 (`include/uapi/linux/pidfd.h`), of which one bit and the end matter.
+#[repr(C)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// `PIDFD_GET_INFO`, which carries the size of its structure.
+const PIDFD_GET_INFO: libc::Ioctl =
+    nix::request_code_readwrite!(0xff, 11, size_of::<PidfdInfo>()) as libc::Ioctl;
+
+/// How a process that need not be a child of ours has ended, as `wait` would tell it; `None` until it has been
+/// reaped.
+///
+/// # Errors
+/// A kernel before Linux 6.15 does not tell.
+pub(crate) fn exit_code(process: &OwnedFd) -> Result<Option<i32>, Errno> {
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_code: 0 };
+    // SAFETY: the kernel writes no more than the size of this structure, which is part of the request's number.
+    Errno::result(unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) })?;
+    Ok((info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code))
 }

@@ -97,6 +97,12 @@ enum Command {
     LegacyNames,
 }
 
+/// The arguments, as completions and the tests of the manual page read them.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// Runs the program; 0: all is well, 1: something needs a person or differs, 2: it could not be done.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();

@@ -21,4 +21,4 @@ pub mod root;
 mod site;
 pub mod verify;
 
-pub use cli::run;
+pub use cli::{command, run};

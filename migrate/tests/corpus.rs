@@ -186,7 +186,7 @@ fn no_parameter_is_written_that_the_module_lacks() {
     assert!(lacking.is_empty(), "{}", lacking.join("\n"));
 }
 
-/// What `verify` has to say of a system, if anything; apply and undo are tried on the way.
+/// What `verify` gets wrong about a system, if anything; apply and undo are tried on the way.
 fn difference(system: &str, kernel: &Path) -> Option<String> {
     let root = copy_of(system);
     let before = snapshot(root.path());
@@ -196,7 +196,9 @@ fn difference(system: &str, kernel: &Path) -> Option<String> {
     planned.apply(&mut |_| {}).expect(system);
     undo(&Root::open(root.path()).expect("the root"), false, &mut |_| {}).expect(system);
     assert_eq!(before, snapshot(root.path()), "{system}");
-    (!report.passed()).then(|| format!("{system}:\n{}", report.table()))
+    // the site's own files contradict the old configuration, and no file of ours changes that
+    let is_true = system == "site-conflicts";
+    (report.passed() == is_true).then(|| format!("{system}:\n{}", report.table()))
 }
 
 #[test]

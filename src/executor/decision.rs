@@ -9,9 +9,11 @@ use crate::helper::{Helper, Watch};
 use crate::order::action::Action;
 use crate::order::judge::{PersistNumbers, judge};
 use crate::order::name::{ModuleName, Refusal};
-use crate::order::task::Task;
+use crate::order::task::{Task, Waiter};
+use crate::queue::doubts::Doubt;
 use kerneld_journal::Accepted;
 use kerneld_protocol::request::{Command, Request};
+use kerneld_protocol::sender::Evidence;
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
@@ -93,6 +95,23 @@ pub(crate) fn decide_again(accepted: &Accepted) -> Option<Action> {
         Ok(action @ (Action::Load(_) | Action::Unload(_) | Action::UnloadLater(_))) => Some(action),
         _ => None,
     }
+}
+
+/// The helpers that such requests have which are run again at once.
+pub(crate) fn helpers_again(requests: &[Accepted], settings: &Settings) -> Vec<Helper> {
+    let task = |accepted: &Accepted| match decide_again(accepted)? {
+        Action::Load(name) => Some(Task::Load(name)),
+        Action::Unload(name) => Some(Task::Unload(name)),
+        _ => None,
+    };
+    requests.iter().filter_map(|accepted| helper_for(&task(accepted)?, settings, None).ok()).collect()
+}
+
+/// Whether its client has been answered is in doubt.
+pub(crate) fn doubt(accepted: &Accepted) -> Doubt {
+    let Accepted { request, reply, sender, .. } = accepted;
+    let certain = sender.as_ref().filter(|sender| sender.evidence != Evidence::Queue);
+    Doubt { waiter: Waiter { request: *request, reply: *reply }, sender: certain.map(|sender| sender.pid) }
 }
 
 /// The helper of a task. `trigger` is the pid that the request carries.

@@ -2,7 +2,7 @@
 //! few lines over parts that own what they need and know nothing of this file.
 #![forbid(unsafe_code)]
 
-use super::decision::{Decision, decide, decide_again, helper_for};
+use super::decision::{Decision, decide, decide_again, doubt, helper_for, helpers_again};
 use super::jobs::{Job, JobId, Submitted};
 use super::persist::PersistQueue;
 use super::settings::Settings;
@@ -48,7 +48,7 @@ impl Life {
     pub(crate) fn take(&self, order: &Order, senders: &mut Senders, note: impl FnOnce(u64)) -> Waiter {
         let last_sender = self.queue.now().stat().ok().map(|stat| stat.last_sender);
         let sender = senders.find(&order.reply, last_sender);
-        note(self.answers.journal().next_request());
+        note(self.answers.next_request(order.reply.id));
         let request = self.answers.journal().accepted(order.command, &order.text, order.reply, sender);
         Waiter { request, reply: order.reply }
     }
@@ -263,14 +263,15 @@ impl Life {
         self.served.takes(mtype) || self.answers.owns(mtype)
     }
 
-    /// Sees to what a daemon before us left unanswered; see [`decide_again`].
+    /// Sees to what a daemon before us left: who may have been answered, what may still run.
     pub(crate) fn take_up_again(self: &Arc<Self>, requests: &[Accepted]) {
+        self.answers.doubt(requests.iter().map(doubt));
+        self.helpers.find_survivors(&helpers_again(requests, &self.settings()));
         for accepted in requests {
             info!("{} '{}' is left from before: taken up again", accepted.command(), accepted.text);
-            let waiter = Waiter { request: accepted.request, reply: accepted.reply };
             match decide_again(accepted) {
-                Some(action) => self.decide(Ok(action), waiter),
-                None => self.answer(waiter, -libc::EINTR, &[]),
+                Some(action) => self.decide(Ok(action), doubt(accepted).waiter),
+                None => self.answer(doubt(accepted).waiter, -libc::EINTR, &[]),
             }
         }
     }

@@ -19,19 +19,25 @@ use crate::intake::process::{Changing, Hold};
 use crate::intake::source::{Next, Source};
 use crate::intake::told::Told;
 use crate::order::action::Order;
+use crate::queue::doubts::{Seen, Sender};
 use crate::queue::foreign::ForeignMessages;
 use crate::threads;
+use kerneld_protocol::queue::Select;
 use kerneld_protocol::sender::Senders;
-use kerneld_protocol::waiting::settle;
+use kerneld_protocol::waiting::{awaited, settle};
 use life::Life;
 use log::{error, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often the intake is told to end: it may be just about to wait for a message.
 const REMINDER: Duration = Duration::from_millis(20);
+
+/// How long it may take to take in what waits.
+const REQUESTS_ARE_IN: Duration = Duration::from_secs(2);
 
 /// An intake that has not ended after this time is killed.
 const HEARING: Duration = Duration::from_secs(1);
@@ -77,6 +83,7 @@ impl Executor {
             }
         })?;
         executor.thread("orders", |executor| executor.take_orders(source))?;
+        executor.thread("doubts", |executor| executor.settle_doubts())?;
         Ok(executor)
     }
 
@@ -136,6 +143,31 @@ impl Executor {
             warn!("{why}");
         }
         intake.nudge();
+    }
+
+    /// Finds out who still waits for answers that a daemon before us may have given.
+    fn settle_doubts(&self) {
+        let answers = &self.life.answers;
+        while answers.wait_for_held() {
+            let awaited = awaited(self.life.queue.now().id());
+            // Whoever is seen to wait may do so for the answer to a request that is still on its way.
+            if self.requests_are_in() {
+                let lies =
+                    |mtype| self.life.queue.now().drain(Select::Exactly(mtype)).is_ok_and(|found| found > 0);
+                let seen = Seen { now: Instant::now(), awaited: &awaited, lies: &lies, state: &Sender::of };
+                answers.decide_held(&seen);
+            }
+            thread::sleep(REMINDER);
+        }
+    }
+
+    /// Waits until every request has been taken that was sent before; false when that cannot be told.
+    fn requests_are_in(&self) -> bool {
+        let (intake, stopping) = {
+            let state = self.lock();
+            (state.intake.clone(), state.stopping)
+        };
+        intake.map_or(stopping, |intake| intake.hand_over_all(REQUESTS_ARE_IN))
     }
 
     /// Takes orders, one at a time and in order, until there will be no more.

@@ -6,6 +6,7 @@ pub(crate) mod cpus;
 pub(crate) mod ends;
 pub(crate) mod modprobe;
 pub(crate) mod running;
+pub(crate) mod survivors;
 pub(crate) mod watched;
 
 use std::borrow::Cow;

@@ -4,15 +4,18 @@
 use super::clone::{self, Spawned};
 use super::cpus::Cpus;
 use super::modprobe::Inquiry;
-use super::watched::{self, Handle, Outcome, Watched};
+use super::survivors::{Survivor, Survivors};
+use super::watched::{self, Handle, Outcome, Watched, code};
 use super::{Helper, Watch};
 use log::warn;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 /// Where helpers are started.
 pub(crate) struct Helpers {
     cpus: Cpus,
+    survivors: Survivors,
 }
 
 /// A helper that has been started.
@@ -21,12 +24,14 @@ pub(crate) enum Running {
     Plain(Spawned),
     /// It has a time limit, may be told to quit, or is read from: somebody has to look after it.
     Watched(Watched),
+    /// A daemon before us started it.
+    Survivor(Box<(Survivor, Helper, Cpus)>),
 }
 
 impl Helpers {
     /// Helpers run on all of `cpus`.
     pub(crate) fn new(cpus: Cpus) -> Self {
-        Helpers { cpus }
+        Helpers { cpus, survivors: Survivors::default() }
     }
 
     /// The CPUs of the daemon and of its helpers.
@@ -34,11 +39,20 @@ impl Helpers {
         self.cpus
     }
 
+    /// Looks for helpers of these that a daemon before us has left running: each is waited for in place of
+    /// the next that would be started.
+    pub(crate) fn find_survivors(&self, helpers: &[Helper]) {
+        self.survivors.find(helpers);
+    }
+
     /// Starts a helper.
     ///
     /// # Errors
     /// The negative errno of one that cannot be executed, which is logged.
     pub(crate) fn start(&self, helper: &Helper) -> Result<Running, i32> {
+        if let Some(survivor) = self.survivors.take(helper) {
+            return Ok(Running::Survivor(Box::new((survivor, helper.clone(), self.cpus))));
+        }
         let started = match helper.watch {
             Watch::Nothing => clone::spawn(helper, self.cpus).map(Running::Plain),
             Watch::Limit(_) | Watch::Output(_) => {
@@ -63,13 +77,14 @@ impl Running {
         match self {
             Running::Plain(helper) => helper.pid(),
             Running::Watched(helper) => helper.pid(),
+            Running::Survivor(survivor) => survivor.0.pid(),
         }
     }
 
     /// A handle on a helper that may be told to quit.
     pub(crate) fn handle(&self) -> Option<Handle> {
         match self {
-            Running::Plain(_) => None,
+            Running::Plain(_) | Running::Survivor(..) => None,
             Running::Watched(helper) => helper.handle(),
         }
     }
@@ -79,7 +94,19 @@ impl Running {
         match self {
             Running::Plain(helper) => helper.status().unwrap_or_else(|errno| not_run(path, errno)).into(),
             Running::Watched(helper) => helper.wait(),
+            Running::Survivor(survivor) => {
+                end_of(survivor).unwrap_or_else(|errno| not_run(path, errno)).into()
+            }
         }
+    }
+}
+
+/// Waits for the end of a survivor. If its status is not to be had, it is run once more, which tells whether
+/// anything is left to do.
+fn end_of((survivor, helper, cpus): &(Survivor, Helper, Cpus)) -> Result<i32, i32> {
+    match survivor.wait() {
+        Some(status) => Ok(code(status.code(), status.signal())),
+        None => clone::spawn(helper, *cpus)?.status(),
     }
 }
 

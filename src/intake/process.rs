@@ -222,6 +222,27 @@ impl Hold {
         self.ring.emptied().wrapping_sub(question).cast_signed() >= 0
     }
 
+    /// Waits until everything that waits on the queue now has been taken out of the ring again; false if that
+    /// takes longer than `limit`.
+    pub(crate) fn hand_over_all(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        let until = |done: &dyn Fn() -> bool| {
+            while !done() {
+                if self.ended() || Instant::now() > end {
+                    return false;
+                }
+                thread::sleep(Duration::from_millis(1));
+                self.nudge();
+            }
+            true
+        };
+        let question = self.ask();
+        until(&|| self.has_emptied(question)) && {
+            let passed_on = self.ring.passed_on();
+            until(&|| self.ring.passed_on().iter().all(|message| !passed_on.contains(message)))
+        }
+    }
+
     /// Lets it go on if somebody has stopped it.
     pub(crate) fn resume(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::CONT);

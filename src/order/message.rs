@@ -62,14 +62,14 @@ fn record_end(slot: &[u8; CAPACITY], seen: usize) -> Option<usize> {
     ends.min()
 }
 
-/// Of the headers only the new protocol's pid may end in any byte.
+/// A pid, which ends the new protocol's headers, may end in any two bytes, and a big-endian id in one.
 fn header_end(slot: &[u8; CAPACITY], seen: usize) -> usize {
-    let new = Layout::ALL.into_iter().filter(|layout| layout.has_pid()).find(|layout| {
-        let header = layout.header_len();
-        let is_new = || Message::decode(&slot[..header]).is_ok_and(|message| message.layout == *layout);
-        (header - 2..header).contains(&seen) && is_new()
-    });
-    new.map_or(seen, Layout::header_len)
+    let is_whole = |header: &usize| {
+        let message = Message::decode(&slot[..*header]);
+        let fits = message.is_ok_and(|message| message.layout.header_len() == *header);
+        (header - 2..*header).contains(&seen) && fits
+    };
+    [4, 8, 12].into_iter().find(is_whole).unwrap_or(seen)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod answers;
+pub(crate) mod doubts;
 pub(crate) mod foreign;
 mod listeners;
 pub(crate) mod memory;

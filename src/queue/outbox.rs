@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::ownership::OwnQueue;
+use crate::order::task::Waiter;
 use kerneld_protocol::queue::Select;
-use kerneld_protocol::request::ReplyTo;
 use log::warn;
 use nix::errno::Errno;
 use std::collections::{HashMap, VecDeque};
@@ -28,11 +28,17 @@ const TRIES: usize = 16;
 /// Each time that this many more answers have been sent, an empty queue is looked for, to forget them.
 const FORGET_FROM: usize = 1024;
 
-/// An answer that found the queue full.
-struct Unsent {
-    since: Instant,
-    id: i32,
-    mtext: Vec<u8>,
+/// An answer that is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// The request.
+    pub(crate) waiter: Waiter,
+    /// The job that carried it out, if a helper did; the journal names it by its first request.
+    pub(crate) job: Option<u64>,
+    /// Its status.
+    pub(crate) status: i32,
+    /// Its text.
+    pub(crate) text: Vec<u8>,
 }
 
 /// Answers not yet known to have been fetched. What it does in one call takes a bounded time, however many
@@ -40,7 +46,7 @@ struct Unsent {
 pub(crate) struct Outbox {
     queue: Arc<OwnQueue>,
     /// In the order in which they were due.
-    unsent: VecDeque<Unsent>,
+    unsent: VecDeque<(Instant, Due)>,
     /// Ids of answers sent, with when, the oldest first.
     sent: VecDeque<(Instant, i32)>,
     /// How often each id is among them.
@@ -53,31 +59,35 @@ impl Outbox {
         Outbox { queue, unsent: VecDeque::new(), sent: VecDeque::new(), by_id: HashMap::new() }
     }
 
-    /// Answers a request, now or as soon as there is room.
-    pub(crate) fn answer(&mut self, reply: ReplyTo, status: i32, text: &[u8], now: Instant) {
-        if !reply.wanted() {
-            return;
+    /// Answers a request, now or as soon as there is room; the answer, once nothing more is to be done.
+    pub(crate) fn answer(&mut self, due: Due, now: Instant) -> Option<Due> {
+        if self.send(&due, now) {
+            return Some(due);
         }
-        let mtext = reply.answer(status, text);
-        if !self.send(reply.id, &mtext, now) {
-            self.unsent.push_back(Unsent { since: now, id: reply.id, mtext });
-        }
+        self.unsent.push_back((now, due));
+        None
     }
 
-    /// Tries again what found no room, and drops what waited too long.
-    pub(crate) fn try_again(&mut self, now: Instant) {
-        let mut still = VecDeque::new();
+    /// Tries again what found no room, and drops what waited too long; what is done with.
+    pub(crate) fn try_again(&mut self, now: Instant) -> Vec<Due> {
+        let (mut still, mut done) = (VecDeque::new(), Vec::new());
         while still.len() < TRIES
-            && let Some(Unsent { since, id, mtext }) = self.unsent.pop_front()
+            && let Some((since, due)) = self.unsent.pop_front()
         {
-            if now.duration_since(since) >= UNSENT_LIFE {
-                warn!("the queue stayed full for {} s: dropped the answer to id {id}", UNSENT_LIFE.as_secs());
-            } else if !self.send(id, &mtext, now) {
-                still.push_back(Unsent { since, id, mtext });
+            let late = now.duration_since(since) >= UNSENT_LIFE;
+            if late {
+                let (id, seconds) = (due.waiter.reply.id, UNSENT_LIFE.as_secs());
+                warn!("the queue stayed full for {seconds} s: dropped the answer to id {id}");
+            }
+            if late || self.send(&due, now) {
+                done.push(due);
+            } else {
+                still.push_back((since, due));
             }
         }
         still.append(&mut self.unsent);
         self.unsent = still;
+        done
     }
 
     /// Takes back the oldest answer, if it has not been fetched in time; whether there may be another one
@@ -118,8 +128,13 @@ impl Outbox {
     }
 
     /// False when there is no room. Any other failure is final: nobody can be answered there.
-    fn send(&mut self, id: i32, mtext: &[u8], now: Instant) -> bool {
-        match self.queue.now().send(i64::from(id), mtext) {
+    fn send(&mut self, due: &Due, now: Instant) -> bool {
+        let reply = due.waiter.reply;
+        let id = reply.id;
+        if !reply.wanted() {
+            return true;
+        }
+        match self.queue.now().send(i64::from(id), &reply.answer(due.status, &due.text)) {
             Ok(()) => self.remember(id, now),
             Err(Errno::EAGAIN) => return false,
             Err(errno) => warn!("cannot answer id {id}: {}", errno.desc()),
@@ -161,10 +176,12 @@ mod tests {
     use super::*;
     use kerneld_protocol::queue::Buffer;
     use kerneld_protocol::queue::Queue;
+    use kerneld_protocol::request::ReplyTo;
     use kerneld_protocol::wire::Layout;
 
-    fn reply(id: i32) -> ReplyTo {
-        ReplyTo { id, layout: Layout::Lp64Old, pid: 0 }
+    fn due(id: i32) -> Due {
+        let reply = ReplyTo { id, layout: Layout::Lp64Old, pid: 0 };
+        Due { waiter: Waiter { request: 1, reply }, job: None, status: 0, text: Vec::new() }
     }
 
     fn with_queue(test: impl FnOnce(Queue)) {
@@ -178,9 +195,9 @@ mod tests {
         with_queue(|queue| {
             let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
-            outbox.answer(reply(1000), 0, b"", start);
-            outbox.answer(reply(1001), 0, b"", start);
-            outbox.answer(reply(1001), 0, b"", start + ANSWER_LIFE / 2);
+            outbox.answer(due(1000), start);
+            outbox.answer(due(1001), start);
+            outbox.answer(due(1001), start + ANSWER_LIFE / 2);
             while outbox.take_back_one(start + ANSWER_LIFE) {}
             assert_eq!(queue.stat().unwrap().messages, 2);
             while outbox.take_back_one(start + 2 * ANSWER_LIFE) {}
@@ -195,13 +212,13 @@ mod tests {
             while queue.send(300, b"").is_ok() {}
             let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
-            outbox.answer(reply(1000), 0, b"", start);
+            outbox.answer(due(1000), start);
             assert_eq!(outbox.next_deadline(start), Some(start + RETRY));
             queue.receive(Select::Exactly(300), &mut Buffer::default()).unwrap();
             outbox.try_again(start + RETRY);
             assert!(queue.try_receive(Select::Exactly(1000), &mut Buffer::default()).unwrap());
             while queue.send(300, b"").is_ok() {}
-            outbox.answer(reply(1001), 0, b"", start);
+            outbox.answer(due(1001), start);
             outbox.try_again(start + ANSWER_LIFE);
             assert!(!outbox.unsent.is_empty());
             outbox.try_again(start + UNSENT_LIFE);
@@ -218,7 +235,7 @@ mod tests {
             let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
             for id in 1000..101_000 {
-                outbox.answer(reply(id), 0, b"", start);
+                outbox.answer(due(id), start);
                 queue.receive(Select::Exactly(id.into()), &mut Buffer::default()).unwrap();
             }
             assert!(outbox.owns(1000) && outbox.owns(100_999));
@@ -236,13 +253,13 @@ mod tests {
             while queue.send(300, b"").is_ok() {}
             let mut outbox = Outbox::new(Arc::new(OwnQueue::new(0, queue)));
             let start = Instant::now();
-            (1000..1100).for_each(|id| outbox.answer(reply(id), 0, b"", start));
+            assert!((1000..1100).all(|id| outbox.answer(due(id), start).is_none()), "none is done with");
             outbox.try_again(start);
-            let ids: Vec<i32> = outbox.unsent.iter().map(|unsent| unsent.id).collect();
+            let ids: Vec<i32> = outbox.unsent.iter().map(|(_, due)| due.waiter.reply.id).collect();
             assert_eq!(ids, (1000..1100).collect::<Vec<_>>(), "in order still");
             queue.drain(Select::Exactly(300)).unwrap();
-            outbox.try_again(start);
-            assert!(outbox.unsent.is_empty());
+            let done = outbox.try_again(start);
+            assert!(outbox.unsent.is_empty() && done.len() == 100);
         });
     }
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -19,34 +19,41 @@ use tempfile::TempDir;
 /// Requests of the short form; `KERNELD_TEST_KILLS=N` makes it N times as long.
 const REQUESTS: u64 = 30_000;
 
-fn times() -> u64 {
+pub fn times() -> u64 {
     std::env::var("KERNELD_TEST_KILLS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// A journal that holds everything.
 const CONFIG: &str = "[journal]\nsize = 1073741824\n";
 
-fn args(dir: &Path) -> [String; 2] {
+fn args(dir: &Path, helper: &Path) -> [String; 2] {
     let config = dir.join("kerneld.toml");
     fs::write(&config, CONFIG).unwrap();
-    let helper = dir.join(recorder::NAME);
     [format!("--config={}", config.display()), format!("--modprobe={}", helper.display())]
 }
 
-fn start() -> Daemon {
+/// A daemon whose journal holds everything, with the helper that `prepare` makes in its folder.
+pub fn start_with(prepare: impl Fn(&Path) -> PathBuf) -> Daemon {
     let dir = TempDir::new().unwrap();
-    recorder::install(dir.path(), env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap();
-    let args = args(dir.path());
+    let args = args(dir.path(), &prepare(dir.path()));
     Daemon::start_in(dir, fresh_key(), &args.each_ref().map(String::as_str))
 }
 
 /// Starts another in place of one that was killed.
-fn start_again(daemon: &mut Daemon) {
-    let args = args(daemon.dir.path());
+pub fn start_again_with(daemon: &mut Daemon, helper: impl Fn(&Path) -> PathBuf) {
+    let args = args(daemon.dir.path(), &helper(daemon.dir.path()));
     daemon.process = launch(&daemon.dir, daemon.key, &args.each_ref().map(String::as_str));
 }
 
-fn next(seed: &mut u64) -> u64 {
+pub fn start() -> Daemon {
+    start_with(|dir| recorder::install(dir, env!("CARGO_BIN_EXE_kerneld").as_ref()).unwrap())
+}
+
+pub fn start_again(daemon: &mut Daemon) {
+    start_again_with(daemon, |dir| dir.join(recorder::NAME));
+}
+
+pub fn next(seed: &mut u64) -> u64 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;
     *seed ^= *seed << 17;

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "the daemon's own tests use the rest")]
 mod support;
 
+mod answers;
 mod captured;
 mod floods;
 mod kills;

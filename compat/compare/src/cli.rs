@@ -109,6 +109,12 @@ struct Compare {
     names: Vec<Pattern>,
 }
 
+/// The arguments, as completions and the tests of the manual page read them.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();

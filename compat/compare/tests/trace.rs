@@ -26,7 +26,7 @@ fn requests_come_and_helpers_behave_as_they_did() {
     let wanted = ReplyTo { id: 5000, layout: Layout::Ilp32New, pid: 9 };
     let first = journal.accepted(Asked::RequestModule, b"ppp", wanted, None);
     journal.began(first, ["/sbin/modprobe", "-q", "--", "ppp"], Some(9), 100);
-    journal.finished(Some(Duration::from_millis(1_200)), 7, 0, [first]);
+    journal.finished(first, Some(Duration::from_millis(1_200)), 7, 0, [first]);
     journal.accepted(Asked::ReleaseModule, b"slip", ReplyTo { id: 0, ..wanted }, None);
     let (status, text) = compare(dir.path());
     assert_eq!(status, 0, "{text}");

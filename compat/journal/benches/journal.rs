@@ -24,7 +24,7 @@ fn main() {
     for _ in 0..REQUESTS {
         let request = journal.accepted(Command::RequestModule, b"net-pf-10", reply, sender.clone());
         journal.began(request, ["/sbin/modprobe", "-q", "--", "net-pf-10"], Some(77), pid);
-        journal.finished(Some(Duration::from_micros(611)), 0, 0, [request]);
+        journal.finished(request, Some(Duration::from_micros(611)), 0, 0, [request]);
     }
     let record = begin.elapsed() / (4 * REQUESTS);
     let begin = Instant::now();

@@ -121,24 +121,28 @@ impl Journal {
         writer.write(&[record]);
     }
 
-    /// The same of all `requests` of a job, which is named by the first of them. `ran` is how long its
-    /// helper did, if one was started.
+    /// The helper of `job`, which is named by the first request that it was for, has ended: `ran` is how
+    /// long it did, unless that is written down already or none was started. Those of its requests are done
+    /// with that `requests` lists.
     pub fn finished(
         &self,
+        job: u64,
         ran: Option<Duration>,
         status: i32,
         length: usize,
-        requests: impl IntoIterator<Item = u64> + Clone,
+        requests: impl IntoIterator<Item = u64>,
     ) {
-        let Some(job) = requests.clone().into_iter().next() else { return };
         let ended = ran.map(|ran| {
             let micros = ran.as_micros().try_into().unwrap_or(u64::MAX);
             Record::now(Event::Ended(Ended { job, status, micros }))
         });
         let mut writer = self.lock();
-        let answered = requests.into_iter().map(|request| writer.close(request, status, length, Some(job)));
+        let requests = requests.into_iter();
+        let answered = requests.map(|request| writer.close(request, status, length, Some(job)));
         let records: Vec<_> = ended.into_iter().chain(answered).collect();
-        writer.write(&records);
+        if !records.is_empty() {
+            writer.write(&records);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {

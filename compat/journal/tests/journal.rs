@@ -58,7 +58,7 @@ fn a_request_is_recorded_from_its_coming_to_its_answer() {
     let sender = Sender { pid: 77, comm: Some("pppd".into()), evidence: Evidence::Both };
     let request = journal.accepted(Command::RequestModule, b"ppp", REPLY, Some(sender.clone()));
     journal.began(request, ["/sbin/modprobe", "-q", "--", "ppp"], Some(77), 4000);
-    journal.finished(Some(Duration::from_millis(3)), 1, 0, [request]);
+    journal.finished(request, Some(Duration::from_millis(3)), 1, 0, [request]);
     let argv = ["/sbin/modprobe", "-q", "--", "ppp"].map(|word| Text::from(word.as_bytes())).to_vec();
     let expected = [
         Event::Started(started("this boot")),

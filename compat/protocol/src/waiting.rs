@@ -88,9 +88,13 @@ fn waited_for(ids: [i32; 2], queue: i32, last_sender: Option<i32>) -> Option<i32
             _ => break,
         }
     }
-    let everyone: Vec<i32> =
-        entries(Path::new("/proc")).filter_map(|one| awaited_by(&one, queue)).flatten().collect();
-    first_of(ids, &everyone)
+    first_of(ids, &awaited(queue))
+}
+
+/// The types that programs wait for on the queue. One that a signal has stopped while it waits is seen, too.
+#[must_use]
+pub fn awaited(queue: i32) -> Vec<i32> {
+    entries(Path::new("/proc")).filter_map(|process| awaited_by(&process, queue)).flatten().collect()
 }
 
 fn first_of(ids: [i32; 2], awaited: &[i32]) -> Option<i32> {

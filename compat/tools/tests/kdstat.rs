@@ -22,7 +22,7 @@ fn request(journal: &Journal, comm: &str, name: &[u8], status: i32) {
     let sender = Sender { pid: 77, comm: Some(comm.into()), evidence: Evidence::Both };
     let number = journal.accepted(request::Command::RequestModule, name, reply, Some(sender));
     journal.began(number, ["/sbin/modprobe", "--", "x"], None, 1);
-    journal.finished(Some(Duration::from_millis(1)), status, 0, [number]);
+    journal.finished(number, Some(Duration::from_millis(1)), status, 0, [number]);
 }
 
 fn kdstat(dir: &Path, args: &[&str]) -> Command {

@@ -121,6 +121,12 @@ impl<'a> Ring<'a> {
         next.ahead(full.count() as u32)
     }
 
+    /// The messages that have been passed on and not been taken yet.
+    pub(crate) fn passed_on(self) -> Vec<u32> {
+        let turns = (0..SLOTS as usize).map(|slot| self.slot(slot).turn());
+        turns.filter(|turn| turn & 1 == 1).collect()
+    }
+
     /// Asks the intake to tell when everything that waits on the queue now is in the ring: when
     /// [`Ring::emptied`] has come to the number that this returns.
     pub(crate) fn ask(self) -> u32 {

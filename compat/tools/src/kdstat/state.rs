@@ -1,9 +1,9 @@
 //! The daemon's state: asked for with the old words, printed as answered or as JSON.
 
+use crate::tool::Connection;
 use kerneld_protocol::client::Failure;
 use kerneld_protocol::kdstat::State;
 use kerneld_protocol::request::Command;
-use kerneld_tools::tool::Connection;
 use std::io::Write;
 
 /// What the daemon answers to these words.
@@ -17,7 +17,7 @@ pub fn show(text: &[u8], json: bool) -> Result<(), String> {
     if json {
         let text = String::from_utf8_lossy(text);
         let state = State::parse(&text).map_err(|error| error.to_string())?;
-        return crate::output::print_json(&state).map(drop);
+        return super::output::print_json(&state).map(drop);
     }
     // As it is, and not for a terminal's sake alone. A reader that has gone away has seen enough.
     let _ = std::io::stdout().write_all(text);

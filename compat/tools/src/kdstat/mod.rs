@@ -7,9 +7,9 @@ mod senders;
 mod state;
 mod watch;
 
-use clap::{Args, Parser, Subcommand};
+use crate::tool::{Connection, failed};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use kerneld_protocol::defaults::default_state_dir;
-use kerneld_tools::tool::{Connection, failed};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,7 +66,15 @@ impl JournalArgs {
     }
 }
 
-fn main() -> ExitCode {
+/// The arguments, as completions and the tests of the manual page read them.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Does what the command line says; the exit status.
+#[must_use]
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.show {
         Some(Show::Watch { journal, all }) => watch::watch(&journal.dir(), all, journal.json),

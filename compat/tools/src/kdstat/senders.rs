@@ -1,6 +1,6 @@
 //! `kdstat senders`: who still speaks kerneld, from what the journal holds.
 
-use crate::requests::{local_time, shown_comm};
+use super::requests::{local_time, shown_comm};
 use comfy_table::{CellAlignment, Table, presets};
 use kerneld_journal::{Accepted, Event, Reader, Record, Text, current};
 use serde::Serialize;
@@ -34,9 +34,9 @@ struct Sent {
 pub fn show(dir: &Path, json: bool) -> Result<(), String> {
     let summary = read(dir)?;
     if json {
-        return crate::output::print_json(&summary).map(drop);
+        return super::output::print_json(&summary).map(drop);
     }
-    crate::output::print(table(&summary).as_bytes());
+    super::output::print(table(&summary).as_bytes());
     Ok(())
 }
 

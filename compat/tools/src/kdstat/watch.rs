@@ -1,6 +1,6 @@
 //! `kdstat watch`: a line for each request as it is answered.
 
-use crate::requests::{Done, Requests, local_time};
+use super::requests::{Done, Requests, local_time};
 use anstyle::{AnsiColor, Style};
 use kerneld_journal::{Follow, Problem, Record};
 use std::path::Path;
@@ -40,7 +40,7 @@ fn take(requests: &mut Requests, result: Result<Record, Problem>) -> Option<Done
 
 fn header() -> bool {
     let bold = Style::new().bold();
-    crate::output::print(
+    super::output::print(
         format!(
             "{bold}{:<12} {:>8} {:>10}  {:<20} {:<34} RAN{bold:#}\n",
             "TIME", "STATUS", "MS", "SENDER", "REQUEST"
@@ -51,7 +51,7 @@ fn header() -> bool {
 
 fn print(done: &Done, json: bool) -> Result<bool, String> {
     if json {
-        return crate::output::print_json(done);
+        return super::output::print_json(done);
     }
     let (dim, colour) = (Style::new().dimmed(), colour(done.status));
     let time = local_time(done.at, "%H:%M:%S%.3f");
@@ -61,7 +61,7 @@ fn print(done: &Done, json: bool) -> Result<bool, String> {
     let line = format!(
         "{dim}{time}{dim:#} {colour}{status:>8}{colour:#} {ms:>10}  {who:<20} {what:<34} {dim}{helper}{dim:#}"
     );
-    Ok(crate::output::print(format!("{}\n", line.trim_end()).as_bytes()))
+    Ok(super::output::print(format!("{}\n", line.trim_end()).as_bytes()))
 }
 
 fn colour(status: i32) -> Style {
