@@ -148,7 +148,8 @@ impl Suite<'_> {
 
     /// Runs it, and once more where it fails.
     fn run_one(&self, scenario: &Scenario, alone: &RwLock<()>) -> ScenarioReport {
-        let lacking = [self.old, self.new].into_iter().find_map(|side| scenario.needs.lacking(side.speaks()));
+        let lacking =
+            [self.old, self.new].into_iter().find_map(|side| scenario.needs.lacking(&side.speaks()));
         if lacking.is_some() {
             let (name, about) = (scenario.name.clone(), scenario.about.clone());
             return ScenarioReport { name, about, skipped: lacking, ..ScenarioReport::default() };
