@@ -1,6 +1,7 @@
 //! The whole way: discover, read, translate, account.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::account::Account;
 use crate::apply::{self, open_old_system};
@@ -59,7 +60,7 @@ pub struct Plan {
     /// What starts kerneld and loads modules.
     pub found: Found,
     /// The target kernel's index, when there is one.
-    pub kernel: Option<Kernel>,
+    pub kernel: Option<Arc<Kernel>>,
     /// The target system's own modprobe.d.
     pub(crate) site: Site,
     /// Remarks about the system as a whole.
@@ -72,8 +73,12 @@ impl Plan {
     /// # Errors
     /// When the root, its configuration or the kernel that was named cannot be read.
     pub fn make(request: &Request) -> Result<Plan> {
+        Plan::make_for(request, kernel(request)?.map(Arc::new))
+    }
+
+    /// Makes the plan for a kernel that is open already.
+    pub(crate) fn make_for(request: &Request, kernel: Option<Arc<Kernel>>) -> Result<Plan> {
         let root = open_old_system(&request.root)?;
-        let kernel = kernel(request)?;
         // conditions are answered for a kernel that was named, not for one that happens to run
         let named = kernel.as_ref().filter(|_| request.kernel_root.is_some());
         let release = request.kernel.as_deref().or(named.map(|kernel| kernel.release.as_str()));
@@ -89,8 +94,14 @@ impl Plan {
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
                 let meaning = Meaning::of(&statements, &mut account);
-                let mut files =
-                    modprobe_d::files((&root, &site), &meaning, &found.loaded, kernel.as_ref(), &mut account);
+                drop(statements);
+                let mut files = modprobe_d::files(
+                    (&root, &site),
+                    &meaning,
+                    &found.loaded,
+                    kernel.as_deref(),
+                    &mut account,
+                );
                 files.extend(daemon::files(&root, &found, &meaning, &mut account));
                 (meaning, files)
             }
@@ -140,7 +151,7 @@ fn read(
 }
 
 /// The target kernel's index: asked for by directory, or found in the root when a release is named.
-fn kernel(request: &Request) -> Result<Option<Kernel>> {
+pub(crate) fn kernel(request: &Request) -> Result<Option<Kernel>> {
     match (&request.kernel_root, &request.kernel) {
         (Some(root), release) => Kernel::open(root, release.as_deref()).map(Some),
         _ if request.target == Target::Modutils => Ok(None),

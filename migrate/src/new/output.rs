@@ -1,5 +1,6 @@
 //! Files to write: lines that know the input lines they come from.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -35,16 +36,20 @@ impl OutputFile {
         content
     }
 
-    /// A new file: a heading, and before each line a comment that names the lines it comes from.
+    /// A new file: a heading, and before each line a comment that names the lines it comes from, with what the user
+    /// wrote about them.
     pub fn with_origins(path: &str, heading: &str, lines: Vec<OutputLine>, account: &Account) -> OutputFile {
         let plain = |text: String| OutputLine { text, from: Vec::new() };
         let mut out: Vec<OutputLine> = heading.lines().map(|text| plain(format!("# {text}"))).collect();
         let mut origin = String::new();
+        let mut told = HashSet::new();
         for line in lines {
             let from = origins(&line.from, account);
             if !from.is_empty() && from != origin {
                 out.push(plain(format!("# from {from}")));
             }
+            let untold = line.from.iter().filter(|id| told.insert(**id));
+            out.extend(untold.flat_map(|id| &account.line(*id).comments).map(|text| plain(comment(text))));
             origin = from;
             out.push(line);
         }

@@ -64,7 +64,10 @@ pub(crate) fn enter(account: &mut Account, file: &Arc<str>, logical: &Logical) -
                 let why = format!("continues line {}", account.line(first).number);
                 account.shares(id, first, why);
             }
-            None => first = Some(id),
+            None => {
+                account.comment(id, &logical.comments);
+                first = Some(id);
+            }
         }
     }
     first.expect("a logical line has at least one physical line")

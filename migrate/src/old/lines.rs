@@ -12,7 +12,13 @@ pub struct Physical<'a> {
     pub text: &'a str,
 }
 
-impl Physical<'_> {
+impl<'a> Physical<'a> {
+    /// What stands behind the first `#`.
+    fn comment(&self) -> Option<&'a str> {
+        let (_, comment) = self.text.split_once('#')?;
+        Some(comment.trim_matches(['#', ' ', '\t'])).filter(|comment| !comment.is_empty())
+    }
+
     /// Whether there is anything but blanks and a comment.
     pub fn says_something(&self) -> bool {
         !matches!(self.text.trim_start().chars().next(), None | Some('#'))
@@ -36,6 +42,8 @@ pub struct Logical<'a> {
     pub text: String,
     /// Why it cannot be read as modutils would.
     pub defect: Option<String>,
+    /// The comments right above it and behind it, without their `#`.
+    pub comments: Vec<&'a str>,
     pieces: Vec<Piece>,
 }
 
@@ -73,22 +81,35 @@ pub fn logical_lines(text: &str) -> impl Iterator<Item = Logical<'_>> {
         .split('\n')
         .enumerate()
         .map(|(index, text)| Physical { number: index + 1, text: text.strip_suffix('\r').unwrap_or(text) });
+    let mut above = Vec::new();
     std::iter::from_fn(move || {
         loop {
-            let logical = join(rest.next()?, &mut rest);
-            let has_comment_over_limit = logical.defect.is_some();
-            if !logical.text.trim().is_empty()
+            let mut logical = join(rest.next()?, &mut rest);
+            let says_something = !logical.text.trim().is_empty()
                 || logical.physical.iter().any(Physical::says_something)
-                || has_comment_over_limit
-            {
+                || logical.defect.is_some();
+            let comments: Vec<&str> = logical.physical.iter().filter_map(Physical::comment).collect();
+            if says_something {
+                logical.comments = std::mem::take(&mut above);
+                logical.comments.extend(comments);
                 return Some(logical);
             }
+            if comments.is_empty() {
+                above.clear();
+            }
+            above.extend(comments);
         }
     })
 }
 
 fn join<'a>(first: Physical<'a>, rest: &mut impl Iterator<Item = Physical<'a>>) -> Logical<'a> {
-    let mut logical = Logical { physical: Vec::new(), text: String::new(), defect: None, pieces: Vec::new() };
+    let mut logical = Logical {
+        physical: Vec::new(),
+        text: String::new(),
+        defect: None,
+        comments: Vec::new(),
+        pieces: Vec::new(),
+    };
     let mut next = Some(first);
     while let Some(line) = next {
         logical.physical.push(line);
@@ -118,6 +139,13 @@ mod tests {
     #[test]
     fn comments_are_cut_also_inside_quotes() {
         assert_eq!(texts("post-install x echo \"a#b\"\n# c\n\n  # d"), ["post-install x echo \"a"]);
+    }
+
+    #[test]
+    fn comments_above_and_behind_belong_to_a_line() {
+        let text = "# old news\n\n# the card\n## in the corner\nalias eth0 ne # slow\nalias eth1 ne";
+        let comments: Vec<_> = logical_lines(text).map(|line| line.comments).collect();
+        assert_eq!(comments, [vec!["the card", "in the corner", "slow"], vec![]]);
     }
 
     #[test]
