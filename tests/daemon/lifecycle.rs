@@ -223,3 +223,48 @@ fn a_service_manager_is_told_when_requests_are_served() {
     assert!(told.lines().any(|line| line == "READY=1"), "{told}");
     assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
 }
+
+#[test]
+fn a_helper_that_outlived_its_daemon_is_waited_for_and_not_run_a_second_time_beside_it() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.client(Layout::Lp64New).post(Command::RequestModule, b"waiting", None).unwrap();
+    wait_for("the helper", || daemon.records().len() == 1);
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    daemon.restart(&[]);
+    // Answered after the request from before has been taken up again.
+    assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+    assert!(daemon.kdstat("").contains("'waiting'"));
+    let runs = || daemon.records().iter().filter(|record| record.argv.last().unwrap() == "waiting").count();
+    assert_eq!(runs(), 1);
+    fs::write(daemon.dir.path().join(kerneld_recorder::GO), "").unwrap();
+    wait_for("its end", || daemon.kdstat("").contains("no jobs waiting"));
+    assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+}
+
+#[test]
+fn a_configuration_can_be_checked_without_a_start() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("k.toml");
+    let check = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let checked = kerneld().args(["--check-config", "--config"]).arg(&file).output().unwrap();
+        (checked.status.success(), String::from_utf8(checked.stderr).unwrap())
+    };
+    assert_eq!(check("[queue]\nmode = \"0600\"\n"), (true, String::new()));
+    let (fine, told) = check("[queue]\nmode = 0600\ngruop = \"x\"\n");
+    assert!(!fine && told.contains("k.toml:2: ") && told.contains("k.toml:3: "), "{told}");
+    assert!(told.ends_with("kerneld: 2 mistakes in the configuration\n"), "{told}");
+}
+
+#[test]
+fn a_word_that_means_nothing_is_told_and_ignored() {
+    let daemon = Daemon::start(&["dealy=5", "delay=abc", "delay=7"]);
+    let log = daemon.log();
+    assert!(
+        log.contains("\"dealy=5\" means nothing") && log.contains("\"delay=abc\" means nothing"),
+        "{log}"
+    );
+    assert!(!log.contains("\"delay=7\""), "{log}");
+    assert!(daemon.kdstat("").contains("delay=7,"));
+}
