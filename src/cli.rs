@@ -62,6 +62,9 @@ struct Start {
     /// Configuration [default: /etc/kerneld.toml if that file exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Tell every mistake in the configuration, and start nothing
+    #[arg(long)]
+    check_config: bool,
     /// Write a line to this open descriptor once requests are served, and close it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     ready_fd: Option<i32>,
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Some(Run::Demo) => demo::run(),
         Some(Run::Intake(args)) => reader::run(&args.sockets),
         Some(Run::Autoclean(args)) => autoclean(args),
+        None if cli.start.check_config => check_config(cli.start.config.as_deref()),
         None if cli.start.foreground || cli.start.in_background => serve(cli.start),
         None => start_in_background(),
     };
@@ -129,6 +133,26 @@ fn autoclean(args: AutocleanArgs) -> Result<(), String> {
     Ok(())
 }
 
+fn check_config(named: Option<&Path>) -> Result<(), String> {
+    let mistakes = match config::check(named) {
+        Ok(file) => {
+            println!("{}: no mistakes", file.display());
+            return Ok(());
+        }
+        Err(mistakes) => mistakes,
+    };
+    mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+    let plural = if mistakes.len() == 1 { "" } else { "s" };
+    Err(format!("{} mistake{plural} in the configuration", mistakes.len()))
+}
+
+/// As of old such a word changes nothing; today whoever wrote it is told.
+fn warn_of_unknown(words: &[String]) {
+    for word in words.iter().filter(|word| !Switches::knows(word)) {
+        eprintln!("kerneld: the word {word:?} means nothing and is ignored; known are {}", Switches::WORDS);
+    }
+}
+
 fn serve(start: Start) -> Result<(), String> {
     let mut readiness = Readiness::default();
     if let Some(number) = start.ready_fd {
@@ -148,6 +172,7 @@ fn serve(start: Start) -> Result<(), String> {
 
 fn options(start: Start) -> Result<Options, String> {
     let config = config::load(start.config.as_deref()).map_err(|error| error.to_string())?;
+    warn_of_unknown(&start.words);
     let (switches, only_type) = Switches::from_words(&start.words);
     Ok(Options {
         key: start.key,

@@ -173,7 +173,7 @@ pub struct Line {
     /// The comments right above it and behind it, the last dozen of them.
     pub comments: Vec<String>,
     /// The line whose fate this one shares: it continues it, or is a copy of it.
-    pub shares: Option<(LineId, String)>,
+    pub shares: Option<Box<(LineId, String)>>,
     /// Set by [`Account::finish`] at the latest.
     pub fate: Option<Fate>,
     /// The first question that it raised.
@@ -237,7 +237,7 @@ impl Account {
 
     /// Says that `line` shares the fate of `other`, which was entered before it, and why.
     pub fn shares(&mut self, line: LineId, other: LineId, why: impl Into<String>) {
-        self.lines[line].shares = Some((other, why.into()));
+        self.lines[line].shares = Some(Box::new((other, why.into())));
     }
 
     /// The meaning of the line is in the output.
@@ -264,8 +264,11 @@ impl Account {
     /// Adds a remark without changing the fate.
     pub fn note(&mut self, line: LineId, why: impl Into<String>) {
         let why = why.into();
-        if !why.is_empty() && !self.lines[line].why.contains(&why) {
-            self.lines[line].why.push(why);
+        let reasons = &mut self.lines[line].why;
+        if !why.is_empty() && !reasons.contains(&why) {
+            // most lines have one
+            reasons.reserve_exact(usize::from(reasons.is_empty()));
+            reasons.push(why);
         }
     }
 
@@ -284,6 +287,7 @@ impl Account {
     pub fn link(&mut self, line: LineId, place: OutputPlace) {
         let outputs = &mut self.lines[line].output;
         if outputs.last() != Some(&place) {
+            outputs.reserve_exact(usize::from(outputs.is_empty()) * 2);
             outputs.push(place);
         }
     }
@@ -292,7 +296,7 @@ impl Account {
     /// gets it, and a line that nothing has settled needs a person: nothing is ever skipped in silence.
     pub fn finish(&mut self) {
         for id in 0..self.lines.len() {
-            if let Some((other, why)) = self.lines[id].shares.clone() {
+            if let Some((other, why)) = self.lines[id].shares.as_deref().cloned() {
                 let original = &self.lines[other];
                 let (fate, question, output) = (original.fate, original.question, original.output.clone());
                 let line = &mut self.lines[id];

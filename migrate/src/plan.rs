@@ -94,6 +94,7 @@ impl Plan {
         let (meaning, mut files) = match request.target {
             Target::Kmod => {
                 let meaning = Meaning::of(&statements, &mut account);
+                drop(statements);
                 let mut files = modprobe_d::files(
                     (&root, &site),
                     &meaning,

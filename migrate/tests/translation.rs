@@ -280,3 +280,10 @@ fn what_kerneld_remembered_is_put_in_where_it_is_there() {
     );
     assert_eq!(open_places(&planned), Vec::<String>::new());
 }
+
+#[test]
+fn switching_a_built_in_part_off_by_a_parameter_needs_a_person() {
+    check("options ipv6 disable=1", &[], &[1]);
+    assert!(reason("options ipv6 disable=1", 1).contains("ipv6.disable=1"));
+    check("options ipv6 disable=0", &[], &[]);
+}

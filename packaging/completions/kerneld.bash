@@ -41,7 +41,7 @@ _kerneld() {
 
     case "${cmd}" in
         kerneld)
-            opts="-h -V --foreground --key --state-dir --modprobe --dry-run --config --ready-fd --help --version demo autoclean help"
+            opts="-h -V --foreground --key --state-dir --modprobe --dry-run --config --check-config --ready-fd --help --version demo autoclean help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

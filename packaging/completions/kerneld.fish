@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kerneld_global_optspecs
-    string join \n foreground key= state-dir= modprobe= dry-run config= ready-fd= h/help V/version
+    string join \n foreground key= state-dir= modprobe= dry-run config= check-config ready-fd= h/help V/version
 end
 
 function __fish_kerneld_needs_command
@@ -31,6 +31,7 @@ complete -c kerneld -n "__fish_kerneld_needs_command" -l config -d 'Configuratio
 complete -c kerneld -n "__fish_kerneld_needs_command" -l ready-fd -d 'Write a line to this open descriptor once requests are served, and close it' -r
 complete -c kerneld -n "__fish_kerneld_needs_command" -l foreground -d 'Stay, and log to standard error'
 complete -c kerneld -n "__fish_kerneld_needs_command" -l dry-run -d 'Log what would run, and answer 0'
+complete -c kerneld -n "__fish_kerneld_needs_command" -l check-config -d 'Tell every mistake in the configuration, and start nothing'
 complete -c kerneld -n "__fish_kerneld_needs_command" -s h -l help -d 'Print help'
 complete -c kerneld -n "__fish_kerneld_needs_command" -s V -l version -d 'Print version'
 complete -c kerneld -n "__fish_kerneld_needs_command" -a "demo" -d 'Shows requests in every layout, what ran and what came back, on a queue and in a folder of its own. Leaves nothing behind; the exit status is 0 if everything went as expected'

@@ -16,7 +16,7 @@ const MISTAKES: &[(&str, u32, &str)] = &[
     (
         "[queue]\nmodus = \"0660\"",
         2,
-        "unknown field `modus`, expected `mode` or `group`; did you mean `mode`?",
+        "unknown field `modus`, expected one of `mode`, `group`, `byte-order`; did you mean `mode`?",
     ),
     ("\n[helper]\nat-once = 1", 2, "did you mean `helpers`?"),
     ("modprob = \"/x\"", 1, "did you mean `modprobe`?"),
@@ -78,6 +78,26 @@ fn each_mistake_is_told_in_one_line_with_file_line_and_nearest_word() {
     for (text, line, what) in MISTAKES {
         let told = mistake(text);
         assert!(as_it_should(&told, line, what), "{text}\ntold:   {told}\nwanted: line {line}, {what}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_in_the_order_of_the_file_with_what_to_write() {
+    let text = "[queue]\nmode = 0666\nmodus = 1\n[quue]\nx = 1\n[system]\ntext = \"a\"\n[modules]\n\
+                allow = \"ppp\"\n[helpers]\nat-once = 0\n";
+    let told: Vec<String> =
+        super::mistakes(text, Path::new("k.toml")).iter().map(ToString::to_string).collect();
+    let wanted = [
+        ("k.toml:2: ", "mode = \"0666\""),
+        ("k.toml:3: ", "did you mean `mode`?"),
+        ("k.toml:4: ", "did you mean `queue`?"),
+        ("k.toml:6: ", "[[system]]"),
+        ("k.toml:9: ", "allow = [\"ppp\"]"),
+        ("k.toml:11: ", "1 to 1000"),
+    ];
+    assert_eq!(told.len(), wanted.len(), "{told:#?}");
+    for (told, (place, what)) in told.iter().zip(wanted) {
+        assert!(told.starts_with(place) && told.contains(what), "{told}");
     }
 }
 

@@ -45,6 +45,20 @@ impl Switches {
         (switches, only_type)
     }
 
+    /// The words that [`Switches::from_words`] understands.
+    pub(crate) const WORDS: &str = "debug, nodebug, keep, nokeep, delay=SECONDS and type=N";
+
+    /// Whether a word of the command line means something, with a number where one belongs.
+    pub(crate) fn knows(word: &str) -> bool {
+        match word.split_once('=') {
+            Some(("delay" | "type", number)) => {
+                number.trim().starts_with(|c: char| c.is_ascii_digit() || c == '-')
+            }
+            Some(_) => false,
+            None => Switches::default().set(word),
+        }
+    }
+
     /// Acts on a kdstat word; false if it is none of these. `delay=0` changes nothing, as in kerneld.
     pub(crate) fn set(&mut self, word: &str) -> bool {
         match word {

@@ -223,3 +223,30 @@ fn a_service_manager_is_told_when_requests_are_served() {
     assert!(told.lines().any(|line| line == "READY=1"), "{told}");
     assert_eq!(daemon.status(Command::RequestModule, "ppp"), 0);
 }
+
+#[test]
+fn a_configuration_can_be_checked_without_a_start() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("k.toml");
+    let check = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let checked = kerneld().args(["--check-config", "--config"]).arg(&file).output().unwrap();
+        (checked.status.success(), String::from_utf8(checked.stderr).unwrap())
+    };
+    assert_eq!(check("[queue]\nmode = \"0600\"\n"), (true, String::new()));
+    let (fine, told) = check("[queue]\nmode = 0600\ngruop = \"x\"\n");
+    assert!(!fine && told.contains("k.toml:2: ") && told.contains("k.toml:3: "), "{told}");
+    assert!(told.ends_with("kerneld: 2 mistakes in the configuration\n"), "{told}");
+}
+
+#[test]
+fn a_word_that_means_nothing_is_told_and_ignored() {
+    let daemon = Daemon::start(&["dealy=5", "delay=abc", "delay=7"]);
+    let log = daemon.log();
+    assert!(
+        log.contains("\"dealy=5\" means nothing") && log.contains("\"delay=abc\" means nothing"),
+        "{log}"
+    );
+    assert!(!log.contains("\"delay=7\""), "{log}");
+    assert!(daemon.kdstat("").contains("delay=7,"));
+}

@@ -4,7 +4,7 @@ use super::conflicts::settle;
 use super::lines::Writer;
 use crate::account::Account;
 use crate::module_index::Kernel;
-use crate::new::output::OutputFile;
+use crate::new::output::{OutputFile, OutputLine};
 use crate::old::discover::Loaded;
 use crate::old::modules_conf::Meaning;
 use crate::root::Root;
@@ -34,14 +34,17 @@ pub(crate) fn files(
     kernel: Option<&Kernel>,
     account: &mut Account,
 ) -> Vec<OutputFile> {
-    let mut writer = Writer::new(system.0, meaning, kernel, account);
-    writer.all();
-    let mut boot = writer.boot(loaded);
-    let mut out = writer.out;
+    let (mut out, mut boot) = {
+        let mut writer = Writer::new(system.0, meaning, kernel, account);
+        writer.all();
+        let boot = writer.boot(loaded);
+        (writer.out, boot)
+    };
     settle(&mut out, &mut boot, system.1, account);
-    let early = [out.commands, out.softdeps].concat();
-    let late = [out.aliases, out.module_options, out.alias_options];
-    [(EARLY, SORTS_EARLY, early), (LATE, SORTS_LATE, late.concat()), (MODULES_LOAD, LOADED_BY_NAME, boot)]
+    let joined = |lists: Vec<Vec<OutputLine>>| lists.into_iter().flatten().collect::<Vec<_>>();
+    let early = joined(vec![out.commands, out.softdeps]);
+    let late = joined(vec![out.aliases, out.module_options, out.alias_options]);
+    [(EARLY, SORTS_EARLY, early), (LATE, SORTS_LATE, late), (MODULES_LOAD, LOADED_BY_NAME, boot)]
         .into_iter()
         .filter(|(_, _, lines)| !lines.is_empty())
         .map(|(path, heading, lines)| OutputFile::with_origins(path, heading, lines, account))

@@ -146,6 +146,16 @@ impl Writer<'_> {
         self.refuse_for(lines, Kind::SwitchedOff, &why);
     }
 
+    /// Whether an options line switched its module off (`options ipv6 disable=1`): lost, that would go unnoticed.
+    pub(super) fn switches_off(&self, name: &str, line: LineId) -> bool {
+        let words = self.meaning.options.get(name).into_iter().flat_map(|options| &options.words);
+        words.filter(|word| word.line == line).any(|word| match word.text.split_once('=') {
+            Some(("disable" | "disabled" | "off" | "disable_ipv6", value)) => value != "0",
+            Some(("enable" | "enabled", value)) => value == "0",
+            _ => false,
+        })
+    }
+
     /// How something that is built in is switched off: by what is known of it, then by its parameters.
     fn switch(&self, module: &str) -> Option<String> {
         match underscored(module).as_str() {

@@ -180,7 +180,11 @@ impl Writer<'_> {
         let given = self.command_line(name, (module, today));
         for line in lines {
             if let Some(why) = given.get(line) {
-                self.left_out(&[*line], why);
+                if self.switches_off(name, *line) {
+                    self.refuse_for(&[*line], Kind::SwitchedOff, why);
+                } else {
+                    self.left_out(&[*line], why);
+                }
             } else if acts {
                 let why = format!(
                     "{today} is built into the kernel and never loaded: run this from a start-up script"

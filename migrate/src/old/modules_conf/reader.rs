@@ -26,7 +26,7 @@ pub struct Statement {
     pub line: LineId,
     /// What it says.
     pub directive: Directive,
-    /// The logical line: comments cut, continuations joined.
+    /// The logical line, comments cut and continuations joined, where conditions and values stay in the text.
     pub text: String,
 }
 
@@ -170,7 +170,10 @@ impl<'a> Reader<'a> {
         {
             return self.problem(line, logical, &Problem { kind: Kind::ShellValue, offset, message });
         }
-        let text = logical.text.trim().to_owned();
+        let text = match self.undecided {
+            Undecided::Keep => logical.text.trim().to_owned(),
+            Undecided::Evaluate => String::new(),
+        };
         match directive {
             Directive::Options { name, mut words, add, keep_loaded } => {
                 self.remember(line, &mut words);
