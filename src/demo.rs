@@ -104,7 +104,7 @@ impl Demo {
         steps.push(Step {
             layout: Layout::Lp64New,
             command: Request::RequestModule,
-            text: "-C/tmp/evil",
+            text: "-C/tmp/x",
             expected: -libc::EINVAL,
         });
         steps

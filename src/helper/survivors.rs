@@ -6,6 +6,7 @@ use super::Helper;
 use crate::sys;
 use log::info;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -68,7 +69,7 @@ impl Survivor {
 
     /// Waits for its end; its exit status, where the kernel tells it to others than the parent (Linux 6.15).
     pub(crate) fn wait(&self) -> Option<ExitStatus> {
-        while poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None).is_err() {}
+        while poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None) == Err(Errno::INTR) {}
         let end = Instant::now() + REAPING;
         loop {
             match sys::exit_code(&self.pidfd) {

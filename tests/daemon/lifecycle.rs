@@ -225,6 +225,24 @@ fn a_service_manager_is_told_when_requests_are_served() {
 }
 
 #[test]
+fn a_helper_that_outlived_its_daemon_is_waited_for_and_not_run_a_second_time_beside_it() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.client(Layout::Lp64New).post(Command::RequestModule, b"waiting", None).unwrap();
+    wait_for("the helper", || daemon.records().len() == 1);
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    daemon.restart(&[]);
+    // Answered after the request from before has been taken up again.
+    assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+    assert!(daemon.kdstat("").contains("'waiting'"));
+    let runs = || daemon.records().iter().filter(|record| record.argv.last().unwrap() == "waiting").count();
+    assert_eq!(runs(), 1);
+    fs::write(daemon.dir.path().join(kerneld_recorder::GO), "").unwrap();
+    wait_for("its end", || daemon.kdstat("").contains("no jobs waiting"));
+    assert_eq!(daemon.status(Command::RequestModule, "exit3"), 3);
+}
+
+#[test]
 fn a_configuration_can_be_checked_without_a_start() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("k.toml");
