@@ -23,6 +23,8 @@ pub enum Target {
     /// Today's kernels and kmod.
     #[default]
     Kmod,
+    /// Today's kernels and busybox's modprobe, which knows aliases, options and blacklists alone.
+    Busybox,
     /// Kernels 2.2 and 2.4 and modutils.
     Modutils,
 }
@@ -86,17 +88,18 @@ impl Plan {
         let statements = read(&root, request, release, &mut account, &mut notes)?;
         let found = discover(&root, &mut account)?;
         let site = match request.target {
-            Target::Kmod => Site::read(&root, &[modprobe_d::EARLY, modprobe_d::LATE])?,
+            Target::Kmod | Target::Busybox => Site::read(&root, &[modprobe_d::EARLY, modprobe_d::LATE])?,
             Target::Modutils => Site::default(),
         };
         notes.extend(found.notes.iter().cloned());
         notes.extend(site.notes.iter().cloned());
         let (meaning, mut files) = match request.target {
-            Target::Kmod => {
+            Target::Kmod | Target::Busybox => {
                 let meaning = Meaning::of(&statements, &mut account);
                 drop(statements);
                 let mut files = modprobe_d::files(
                     (&root, &site),
+                    request.target == Target::Busybox,
                     &meaning,
                     &found.loaded,
                     kernel.as_deref(),
@@ -134,7 +137,7 @@ fn read(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Statement>> {
     let undecided = match request.target {
-        Target::Kmod => Undecided::Evaluate,
+        Target::Kmod | Target::Busybox => Undecided::Evaluate,
         Target::Modutils => Undecided::Keep,
     };
     let mut reader = Reader::new(root, release, &request.state, undecided, account);

@@ -18,10 +18,8 @@ use crate::plan::{Plan, Target};
 /// # Errors
 /// When the plan is not for kmod, there is no kernel to ask about, or modprobe cannot be run.
 pub fn verify(plan: &Plan) -> Result<Report> {
-    if plan.target == Target::Modutils {
-        return Err(Error::usage(
-            "verify asks kmod's modprobe, which does not read modules.conf: use it with --target kmod",
-        ));
+    if plan.target != Target::Kmod {
+        return Err(Error::usage("verify asks kmod's modprobe: use it with --target kmod"));
     }
     let Some(kernel) = &plan.kernel else {
         return Err(Error::usage(

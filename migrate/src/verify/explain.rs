@@ -17,7 +17,7 @@ use crate::plan::{Plan, Target};
 /// # Errors
 /// When the plan is not for kmod, or modprobe cannot be run.
 pub fn explain(plan: &Plan, name: &str) -> Result<String> {
-    if plan.target == Target::Modutils {
+    if plan.target != Target::Kmod {
         return Err(Error::usage("explain compares with kmod: use it with --target kmod"));
     }
     let then = then(plan, name);

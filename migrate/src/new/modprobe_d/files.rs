@@ -1,5 +1,6 @@
 //! The files of modprobe.d and modules-load.d, whole.
 
+use super::busybox;
 use super::conflicts::settle;
 use super::lines::Writer;
 use crate::account::Account;
@@ -29,6 +30,7 @@ const LOADED_BY_NAME: &str =
 /// The files of modprobe.d and modules-load.d.
 pub(crate) fn files(
     system: (&Root, &Site),
+    for_busybox: bool,
     meaning: &Meaning,
     loaded: &[Loaded],
     kernel: Option<&Kernel>,
@@ -41,6 +43,9 @@ pub(crate) fn files(
         (writer.out, boot)
     };
     settle(&mut out, &mut boot, system.1, account);
+    if for_busybox {
+        busybox::limit(&mut out, account);
+    }
     let joined = |lists: Vec<Vec<OutputLine>>| lists.into_iter().flatten().collect::<Vec<_>>();
     let early = joined(vec![out.commands, out.softdeps]);
     let late = joined(vec![out.aliases, out.module_options, out.alias_options]);

@@ -1,6 +1,7 @@
 //! modprobe.d for today's kernels, by recipes that were tried with modprobe 30.
 
 mod boot;
+mod busybox;
 mod conflicts;
 mod files;
 mod hazards;
