@@ -85,7 +85,7 @@ impl Write for Unwaiting {
     }
 }
 
-/// Sends log lines to standard error, which the executor has pointed at its own log.
+/// Sends log lines to standard error.
 pub(crate) fn start_on_stderr() {
     let kernel = std::fs::read_link("/proc/self/fd/2").is_ok_and(|target| target == Path::new("/dev/kmsg"));
     match io::stderr().as_fd().try_clone_to_owned() {

@@ -32,6 +32,23 @@ pub(crate) fn close_inherited(keep: &[c_int]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Puts all threads of this process under a seccomp filter. It has no_new_privs.
+///
+/// # Errors
+/// As seccomp(2) has them; `ESRCH` when a thread has another filter.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+pub(crate) fn filter_system_calls(program: &[libc::sock_filter]) -> Result<(), Errno> {
+    let len = program.len().try_into().map_err(|_| Errno::EINVAL)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let (operation, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+    // SAFETY: the kernel reads `program` and the `len` instructions behind it, both alive here.
+    let thread = unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const program) };
+    match Errno::result(thread)? {
+        0 => Ok(()),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
 /// A descriptor of our own for what the inherited descriptor `number` leads to; that one stays open.
 ///
 /// # Errors
@@ -217,6 +234,7 @@ pub(crate) fn find_segment(key: i32) -> Result<i32, Errno> {
 ///
 /// # Errors
 /// `EINVAL` or `EIDRM` when it is gone; `EACCES` without read permission.
+#[allow(clippy::useless_conversion, reason = "the fields' sizes are the machine's")]
 pub(crate) fn segment_stat(id: i32) -> Result<SegmentStat, Errno> {
     let mut raw: MaybeUninit<libc::shmid_ds> = MaybeUninit::zeroed();
     // SAFETY: the kernel fills in the structure, and all zeros are one, too.
@@ -229,7 +247,7 @@ pub(crate) fn segment_stat(id: i32) -> Result<SegmentStat, Errno> {
         creator: raw.shm_perm.cuid,
         mode: u32::from(raw.shm_perm.mode) & 0o777,
         bytes: raw.shm_segsz,
-        attached: raw.shm_nattch,
+        attached: raw.shm_nattch.into(),
     })
 }
 

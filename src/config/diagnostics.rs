@@ -51,9 +51,14 @@ impl ConfigError {
 
     /// A mistake at byte `at` of the text.
     pub(crate) fn mistake(file: &Path, text: &str, at: usize, what: String) -> Self {
-        let line = text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = line_number(text, at);
         ConfigError::Mistake { file: file.to_owned(), line, what }
     }
+}
+
+/// The line that byte `at` of the text is in, counted from 1.
+pub(crate) fn line_number(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// What the parser says, with the word that was meant, or what to write instead.

@@ -7,7 +7,7 @@ mod file;
 pub(crate) mod rules;
 mod value;
 
-pub(crate) use diagnostics::ConfigError;
+pub(crate) use diagnostics::{ConfigError, line_number};
 pub use file::{AT_ONCE, BUSY_LIMIT};
 pub(crate) use file::{Config, QueueConfig, SystemConfig};
 pub(crate) use value::{Parameter, ParametersOf};

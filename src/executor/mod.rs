@@ -54,6 +54,8 @@ pub(crate) struct Executor {
 struct State {
     /// The intake, until it is reaped.
     intake: Option<Arc<Hold>>,
+    /// Another intake is being started, for which the queue may be made anew.
+    replacing: bool,
     stopping: bool,
     /// Why service had to end.
     failure: Option<String>,
@@ -69,7 +71,7 @@ impl Executor {
         mut foreign: ForeignMessages,
         source: Source,
     ) -> Result<Arc<Self>, String> {
-        let state = State { intake: Some(source.hold()), stopping: false, failure: None };
+        let state = State { intake: Some(source.hold()), replacing: false, stopping: false, failure: None };
         let changing = source.changing();
         let (state, intake_ended) = (Mutex::new(state), Condvar::new());
         let executor = Arc::new(Executor { life, changing, state, intake_ended });
@@ -115,7 +117,12 @@ impl Executor {
 
     fn stop_intake(&self, end: Instant) {
         let deaf = Instant::now() + HEARING;
+        let wait =
+            |state| self.intake_ended.wait_timeout(state, REMINDER).unwrap_or_else(PoisonError::into_inner).0;
         let mut state = self.lock();
+        while state.replacing && Instant::now() < end {
+            state = wait(state);
+        }
         if let Some(intake) = &state.intake {
             // It may have been stopped by a signal, and hears nothing then.
             intake.resume();
@@ -129,7 +136,7 @@ impl Executor {
             } else {
                 intake.kill()
             }
-            state = self.intake_ended.wait_timeout(state, REMINDER).unwrap_or_else(PoisonError::into_inner).0;
+            state = wait(state);
         }
     }
 
@@ -203,9 +210,14 @@ impl Executor {
 
     /// Starts a new intake in place of one that ended; false when stopping or when it cannot be had.
     fn replace(&self, source: &mut Source) -> bool {
-        self.lock().intake = None;
+        let stopping = {
+            let mut state = self.lock();
+            state.intake = None;
+            state.replacing = !state.stopping;
+            state.stopping
+        };
         self.intake_ended.notify_all();
-        if self.lock().stopping {
+        if stopping {
             return false;
         }
         let before = self.life.queue.now();
@@ -214,9 +226,13 @@ impl Executor {
         if queue != before {
             self.life.answers.journal().serves(queue.id());
         }
-        match replaced {
-            Ok(()) => self.lock().intake = Some(source.hold()),
-            Err(ref why) => self.give_up(why),
+        {
+            let mut state = self.lock();
+            state.intake = replaced.is_ok().then(|| source.hold());
+            state.replacing = false;
+        }
+        if let Err(why) = &replaced {
+            self.give_up(why);
         }
         replaced.is_ok()
     }

@@ -5,7 +5,7 @@
 //! The file is TOML, with a table for each module and a line for each parameter; people may read and edit it.
 #![forbid(unsafe_code)]
 
-use crate::config::{Parameter, ParametersOf};
+use crate::config::{Parameter, ParametersOf, line_number};
 use crate::order::name::{ModuleName, underscored};
 use kerneld_persist::replace::Turn;
 use std::collections::BTreeMap;
@@ -191,7 +191,7 @@ impl SavedParameters {
             read => read.map_err(|error| self.told("read", error))?,
         };
         toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let line = error.span().map_or(1, |span| line_number(&text, span.start));
             self.told("read", format!("line {line}: {}; mend it or move it away", error.message()))
         })
     }

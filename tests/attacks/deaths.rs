@@ -1,6 +1,6 @@
 //! What used to end the service, or to keep it from starting.
 
-use crate::ring::in_msgrcv;
+use crate::ring::reads;
 use crate::support::{Daemon, comm, fresh_key, kerneld, wait_for, wait_until_ready};
 use kerneld_protocol::request::Command;
 use nix::sys::signal::{Signal, kill};
@@ -23,7 +23,7 @@ fn twenty_dead_intakes_in_a_row_leave_the_service_running() {
 #[test]
 fn a_stopped_intake_does_not_keep_the_daemon_from_ending_in_order() {
     let mut daemon = Daemon::start(&[]);
-    wait_for("an intake that reads", || daemon.find_intake().is_some_and(in_msgrcv));
+    wait_for("an intake that reads", || reads(&daemon));
     let intake = daemon.intake();
     kill(Pid::from_raw(intake), Signal::SIGSTOP).unwrap();
     assert!(daemon.end().success(), "{}", daemon.log());

@@ -1,6 +1,6 @@
 //! SIGKILL at any instant: nothing that was sent is lost, and nothing is taken twice.
 
-use crate::ring::in_msgrcv;
+use crate::ring::reads;
 use crate::support::{Daemon, PATIENCE, comm, fresh_key, launch, wait_for};
 use kerneld_protocol::queue::Queue;
 use kerneld_protocol::request::ReplyTo;
@@ -142,7 +142,7 @@ fn a_message_that_meets_the_end_of_a_waiting_intake_is_not_lost() {
     let rounds = 200 * times();
     let mut seed = 0x1234_5678_9abc_def1;
     for number in 0..rounds {
-        wait_for("an intake that waits", || daemon.find_intake().is_some_and(in_msgrcv));
+        wait_for("an intake that waits", || reads(&daemon));
         let intake = Pid::from_raw(daemon.intake());
         let mtext = ReplyTo { id: 0, layout: Layout::ALL[number as usize % 4], pid: 0 }
             .answer(0, format!("n{number}").as_bytes());

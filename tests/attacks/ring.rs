@@ -11,6 +11,7 @@ pub const CAPACITY: usize = 8192;
 pub const HEAD: usize = 16;
 pub const SLOT: usize = 4 + 2 + CAPACITY / 4;
 pub const BELL: usize = 2;
+const READY: usize = 8;
 
 /// The daemon's ring, its intake stopped.
 pub struct Captured<'a> {
@@ -22,7 +23,7 @@ pub struct Captured<'a> {
 
 impl<'a> Captured<'a> {
     pub fn new(daemon: &'a Daemon) -> Self {
-        wait_for("an intake that reads", || daemon.find_intake().is_some_and(in_msgrcv));
+        wait_for("an intake that reads", || reads(daemon));
         let intake = Pid::from_raw(daemon.intake());
         kill(intake, Signal::SIGSTOP).unwrap();
         let words = attach(daemon.key);
@@ -87,18 +88,31 @@ impl<'a> Captured<'a> {
 
 impl Drop for Captured<'_> {
     fn drop(&mut self) {
-        // SAFETY: nobody uses the memory any more.
-        unsafe { libc::shmdt(self.words.as_ptr().cast()) };
+        detach(self.words);
         if !self.is_gone() {
             let _ = kill(self.intake, Signal::SIGKILL);
         }
     }
 }
 
-/// Whether a process sleeps in `msgrcv`.
-pub fn in_msgrcv(pid: i32) -> bool {
-    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    call.split(' ').next() == Some(&libc::SYS_msgrcv.to_string())
+/// Whether the daemon has an intake that waits for a message. Only root may see in which call it sleeps.
+pub fn reads(daemon: &Daemon) -> bool {
+    let Some(intake) = daemon.find_intake() else { return false };
+    match std::fs::read_to_string(format!("/proc/{intake}/syscall")) {
+        Ok(call) => call.split(' ').next() == Some(&libc::SYS_msgrcv.to_string()),
+        Err(_) => {
+            let words = attach(daemon.key);
+            let ready = words[READY].load(Ordering::SeqCst) == 1;
+            detach(words);
+            let stat = std::fs::read_to_string(format!("/proc/{intake}/stat")).unwrap_or_default();
+            ready && stat.contains(") S ")
+        }
+    }
+}
+
+fn detach(words: &'static [AtomicU32]) {
+    // SAFETY: nobody uses the memory any more.
+    unsafe { libc::shmdt(words.as_ptr().cast()) };
 }
 
 fn attach(key: i32) -> &'static [AtomicU32] {

@@ -1,6 +1,6 @@
 //! Whatever is thrown at the queue, the daemon goes on, and nothing is run that was not asked for.
 
-use crate::support::Daemon;
+use crate::support::{Daemon, PATIENCE};
 use kerneld_protocol::queue::{CAPACITY, Queue};
 use kerneld_protocol::request::Command;
 use nix::errno::Errno;
@@ -26,7 +26,9 @@ fn throw(queue: &Queue, mtype: i64, mut mtext: Vec<u8>) {
     if let Some(last) = mtext.last_mut() {
         *last = 1;
     }
+    let start = std::time::Instant::now();
     while queue.send(mtype, &mtext) == Err(Errno::EAGAIN) {
+        assert!(start.elapsed() < PATIENCE, "nobody makes room for a message of type {mtype}");
         std::thread::yield_now();
         // Answers to made-up ids fill the queue; their reader never comes.
         drain(queue);

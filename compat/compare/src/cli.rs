@@ -136,7 +136,8 @@ fn measure(args: &Bench) -> Result<u8, String> {
         return Err("only a program can be measured".to_owned());
     };
     let Bench { clients, requests, rounds, waiting, .. } = *args;
-    let (old, helper) = (args.old.as_deref().map(program).transpose()?, args.helper.clone());
+    let helper = args.helper.clone();
+    let old = args.old.as_deref().map(|old| to_measure(old, args.layout)).transpose()?;
     let report = bench::run(&bench::Options { new, old, clients, requests, rounds, waiting, helper })?;
     if let Some(file) = &args.svg {
         std::fs::write(file, bench::chart::svg(&report))
@@ -145,6 +146,13 @@ fn measure(args: &Bench) -> Result<u8, String> {
     let json = || serde_json::to_string_pretty(&report).map_err(|error| error.to_string());
     print(&if args.json { json()? } else { bench::text(&report) });
     Ok(0)
+}
+
+/// An old program, and the newest layout that it speaks.
+fn to_measure(old: &Path, layout: Option<Layout>) -> Result<(PathBuf, Layout), String> {
+    let old = program(old)?;
+    let layout = Subject::old(old.clone(), layout)?.layout();
+    Ok((old, layout))
 }
 
 /// A reader that has gone away has seen enough.

@@ -122,25 +122,45 @@ fn awaited_by(process: &Path, queue: i32) -> Option<Vec<i32>> {
     readable.then_some(awaited)
 }
 
-/// The type that the thread of this line waits for. (`ipc` of version 0 has it in the program's memory,
-/// behind a pointer: `struct ipc_kludge`.)
-fn awaited_in(line: &str, queue: i32, memory: impl Fn(u64) -> Option<i64>) -> Option<i32> {
+/// A system call that receives a message.
+struct Receiving {
+    queue: i32,
+    /// The type, or where in the program's memory it is: `ipc` of version 0 has it in `struct ipc_kludge`.
+    mtype: Result<u64, u64>,
+}
+
+/// The system call of a line of `/proc/PID/task/TID/syscall`, if it receives a message.
+fn receiving(line: &str) -> Option<Receiving> {
     let mut words = line.split_ascii_whitespace();
     let number: u64 = words.next()?.parse().ok()?;
     let arguments: Vec<u64> =
         words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()).collect();
     let argument = |at: usize| arguments.get(at).copied();
-    let (id, mtype) = if CALLS.msgrcv.contains(&number) {
-        (argument(0)?, argument(3)?.cast_signed())
-    } else if CALLS.ipc == Some(number) && argument(0)? & 0xffff == IPC_OPERATION_MSGRCV {
-        // On s390 the call has five arguments, and the fourth serves twice.
-        let fifth = if cfg!(target_arch = "s390x") { 3 } else { 5 };
-        let direct = argument(0)? >> 16 != 0;
-        (argument(1)?, if direct { argument(fifth)?.cast_signed() } else { memory(argument(4)?)? })
-    } else {
+    if CALLS.msgrcv.contains(&number) {
+        return Some(Receiving { queue: argument(0)? as i32, mtype: Ok(argument(3)?) });
+    }
+    if CALLS.ipc != Some(number) || argument(0)? & 0xffff != IPC_OPERATION_MSGRCV {
         return None;
-    };
-    (id as i32 == queue).then_some(mtype as i32)
+    }
+    // On s390 the call has five arguments, and the fourth serves twice.
+    let fifth = if cfg!(target_arch = "s390x") { 3 } else { 5 };
+    let direct = argument(0)? >> 16 != 0;
+    let mtype = if direct { Ok(argument(fifth)?) } else { Err(argument(4)?) };
+    Some(Receiving { queue: argument(1)? as i32, mtype })
+}
+
+/// From which queue a thread waits to receive, by its line of `/proc/PID/task/TID/syscall`.
+pub fn receives_from(line: &str) -> Option<i32> {
+    receiving(line).map(|call| call.queue)
+}
+
+/// The type that the thread of this line waits for on the queue.
+fn awaited_in(line: &str, queue: i32, memory: impl Fn(u64) -> Option<i64>) -> Option<i32> {
+    let call = receiving(line).filter(|call| call.queue == queue)?;
+    Some(match call.mtype {
+        Ok(mtype) => mtype as i32,
+        Err(at) => memory(at)? as i32,
+    })
 }
 
 /// The `long` behind the pointer at this address of a program whose calls go through `ipc`: a 32-bit one on

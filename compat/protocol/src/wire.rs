@@ -69,6 +69,11 @@ impl Layout {
         (true, true) => Layout::Lp64NewBe,
     };
 
+    /// The layouts of this machine's byte order: 32 bits before 64, old protocol before new.
+    pub fn of_this_machine() -> impl Iterator<Item = Layout> {
+        Layout::ALL.into_iter().filter(|layout| layout.byte_order() == Layout::NATIVE.byte_order())
+    }
+
     /// The name used by `kdsend --layout` and in logs.
     pub const fn name(self) -> &'static str {
         match self {

@@ -81,10 +81,13 @@ pub fn is_file_system(name: &str) -> bool {
     FILE_SYSTEMS.contains(name)
 }
 
+/// Interfaces of which 2.0 had one, without a number (`drivers/net`).
+const WITHOUT_NUMBER: [&str; 3] = ["eql", "dummy", "bif"];
+
 /// Whether this is the name of a network interface of that time.
 pub fn is_interface(name: &str) -> bool {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    stem.len() < name.len() && INTERFACES.contains(stem)
+    WITHOUT_NUMBER.contains(&name) || stem.len() < name.len() && INTERFACES.contains(stem)
 }
 
 /// Whether kernels asked for this name once and none does today.
@@ -169,6 +172,8 @@ mod tests {
         for (old, new) in [
             ("iso9660", "fs-iso9660"),
             ("eth0", "netdev-eth0"),
+            ("dummy", "netdev-dummy"),
+            ("ltalk0", "netdev-ltalk0"),
             ("bond0", "netdev-bond0"),
             ("tun3", "netdev-tun3"),
             ("ath0", "netdev-ath0"),

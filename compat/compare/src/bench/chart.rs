@@ -1,7 +1,8 @@
 //! The figures as a picture.
 #![forbid(unsafe_code)]
 
-use super::report::{Report, Row, title};
+use super::load::Load;
+use super::report::{Report, Row, Who, title};
 use svg::Document;
 use svg::node::element::{Circle, Line, Polyline, Rectangle, Text};
 
@@ -48,7 +49,7 @@ pub fn svg(report: &Report) -> String {
 
 /// How many of 100 requests took no longer: one client.
 fn curves(mut document: Document, report: &Report, frame: &Frame) -> Document {
-    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.load == "one client").collect();
+    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.load == Load::Sequential).collect();
     let all = || rows.iter().flat_map(|row| row.figures.curve.iter().copied());
     let (low, high) = (all().fold(f64::MAX, f64::min).max(1.0), all().fold(1.0, f64::max));
     let (low, high) = (low.log10().floor(), high.log10().ceil());
@@ -94,7 +95,7 @@ fn curves(mut document: Document, report: &Report, frame: &Frame) -> Document {
 
 /// Requests per second, as parts of the limit's.
 fn bars(mut document: Document, report: &Report, frame: &Frame) -> Document {
-    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.subject != "limit").collect();
+    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.subject != Who::Limit).collect();
     let most = rows.iter().map(|row| row.rate_ratio).fold(1.0, f64::max) * 1.15;
     let x = |ratio: f64| frame.left + ratio / most * frame.width;
     document = document.add(words(
@@ -108,15 +109,17 @@ fn bars(mut document: Document, report: &Report, frame: &Frame) -> Document {
     let mut labels = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         let top = frame.top + step * at as f64;
-        let colour =
-            COLOURS[if row.subject.contains("waiting") { 3 } else { 1 + usize::from(row.subject != "ours") }];
-        let label = match row.subject.as_str() {
-            "ours" if row.load.contains("waiting") => "one client, no delayed releases waiting".to_owned(),
-            "ours" => title(report, &row.load),
-            "ours, delayed releases waiting" => {
-                format!("one client, {} delayed releases waiting", report.waiting)
-            }
-            other => format!("{} ({other})", title(report, &row.load)),
+        let colour = COLOURS[match row.subject {
+            Who::Limit => 0,
+            Who::Ours => 1,
+            Who::Old => 2,
+            Who::Laden => 3,
+        }];
+        let label = match row.subject {
+            Who::Ours if row.load == Load::Waiting => "one client, no delayed releases waiting".to_owned(),
+            Who::Laden => format!("one client, {} delayed releases waiting", report.waiting),
+            Who::Ours => title(report, row.load),
+            Who::Limit | Who::Old => format!("{} ({})", title(report, row.load), row.subject),
         };
         let value = format!("× {:.2}, {:.0} per second", row.rate_ratio, row.figures.per_second);
         let inside = row.rate_ratio / most > 0.6;

@@ -5,9 +5,11 @@
 use kerneld_protocol::queue::{Buffer, Queue, Select};
 use kerneld_protocol::wire::{Layout, Message};
 use nix::errno::Errno;
+use serde::Serialize;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,11 +17,12 @@ use std::time::{Duration, Instant};
 /// Answers under ids from here on.
 const FIRST_ID: i32 = 0x0200_0000;
 
-/// A run without a single answer for this long is given up.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// When no client has had an answer for this long, the run is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Load {
     /// One client, one request after another.
     Sequential,
@@ -32,16 +35,6 @@ pub enum Load {
 }
 
 impl Load {
-    /// What a person calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Load::Sequential => "one client",
-            Load::DifferentNames => "clients at once, different names",
-            Load::OneName => "clients at once, one name",
-            Load::Waiting => "one client, with delayed releases waiting",
-        }
-    }
-
     /// Whether it is one client only.
     pub fn is_sequential(self) -> bool {
         matches!(self, Load::Sequential | Load::Waiting)
@@ -96,6 +89,8 @@ impl Caller for Limit {
 pub struct Served {
     /// The queue.
     pub queue: Queue,
+    /// The layout that it is asked in.
+    pub layout: Layout,
 }
 
 impl Served {
@@ -105,7 +100,7 @@ impl Served {
     /// A sentence: the queue is gone.
     pub fn post_delayed_release(&self, number: usize) -> Result<(), String> {
         let text = format!("waiting{number}");
-        let mtext = Message { layout: Layout::Lp64New, id: 0, pid: 77, text: text.as_bytes() }.encode();
+        let mtext = Message { layout: self.layout, id: 0, pid: 77, text: text.as_bytes() }.encode();
         loop {
             match self.queue.send(4, &mtext) {
                 Ok(()) => return Ok(()),
@@ -122,10 +117,10 @@ impl Caller for Served {
         let mut buffer = Box::<Buffer>::default();
         Box::new(move |name| {
             let failed = |errno: Errno| format!("the daemon's queue: {}", errno.desc());
-            let message = Message { layout: Layout::Lp64New, id: id.into(), pid: 77, text: name.as_bytes() };
+            let message = Message { layout: self.layout, id: id.into(), pid: 77, text: name.as_bytes() };
             self.queue.send(2, &message.encode()).map_err(failed)?;
             self.queue.receive(Select::Exactly(id.into()), &mut buffer).map_err(failed)?;
-            Message::decode_as(Layout::Lp64New, buffer.mtext())
+            Message::decode_as(self.layout, buffer.mtext())
                 .map(|answer| answer.id)
                 .map_err(|short| short.to_string())
         })
@@ -143,22 +138,19 @@ impl Caller for Served {
 pub fn run(caller: &impl Caller, clients: usize, each: usize, one_name: bool) -> Result<Sample, String> {
     let barrier = Barrier::new(clients + 1);
     let results = Mutex::new(Vec::new());
+    let answers = AtomicUsize::new(0);
     let (done, watched) = channel::<()>();
     let mut wall = Duration::ZERO;
     thread::scope(|scope| {
-        scope.spawn(move || {
-            if watched.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                caller.give_up();
-            }
-        });
+        scope.spawn(|| watch(&answers, watched, || caller.give_up()));
         let threads: Vec<_> = (0..clients)
             .map(|number| {
-                let (barrier, results) = (&barrier, &results);
+                let (barrier, results, answers) = (&barrier, &results, &answers);
                 scope.spawn(move || {
                     let name = if one_name { "dummy".to_owned() } else { format!("dummy{number}") };
                     let mut call = caller.client(number);
                     barrier.wait();
-                    let result = time(&mut call, &name, each);
+                    let result = time(&mut call, &name, each, answers);
                     results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
                 })
             })
@@ -174,13 +166,31 @@ pub fn run(caller: &impl Caller, clients: usize, each: usize, one_name: bool) ->
     Ok(Sample { times, wall, cpu: Duration::ZERO })
 }
 
-fn time(call: &mut Call<'_>, name: &str, each: usize) -> Result<Vec<Duration>, String> {
+/// Gives a run up that has come to a halt, until `watched` is over.
+fn watch(answers: &AtomicUsize, watched: Receiver<()>, give_up: impl Fn()) {
+    let mut before = answers.load(Ordering::Relaxed);
+    while watched.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        let now = answers.load(Ordering::Relaxed);
+        if now == before {
+            return give_up();
+        }
+        before = now;
+    }
+}
+
+fn time(
+    call: &mut Call<'_>,
+    name: &str,
+    each: usize,
+    answers: &AtomicUsize,
+) -> Result<Vec<Duration>, String> {
     let mut times = Vec::with_capacity(each);
     let mut expected = None;
     for _ in 0..each {
         let start = Instant::now();
         let status = call(name)?;
         times.push(start.elapsed());
+        answers.fetch_add(1, Ordering::Relaxed);
         if *expected.get_or_insert(status) != status {
             return Err(format!("the helper's status was {expected:?} and then {status}"));
         }

@@ -2,14 +2,39 @@
 #![forbid(unsafe_code)]
 
 use super::Options;
-use super::load::Sample;
+use super::load::{Load, Sample};
 use comfy_table::{Table, presets};
 use serde::Serialize;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// Answers later than this count as late.
 const LATE: Duration = Duration::from_secs(1);
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// Nobody: the helper is started without a daemon.
+    Limit,
+    /// A kerneld of ours.
+    Ours,
+    /// Another of ours, in which delayed releases wait.
+    Laden,
+    /// The old one.
+    Old,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Who::Limit => "limit",
+            Who::Ours => "ours",
+            Who::Laden => "ours, delayed releases waiting",
+            Who::Old => "the old one",
+        })
+    }
+}
 
 /// A subject in a workload. Times in microseconds.
 #[derive(Clone, Debug, Serialize)]
@@ -36,9 +61,9 @@ pub struct Figures {
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// What was asked.
-    pub load: String,
+    pub load: Load,
     /// Of whom.
-    pub subject: String,
+    pub subject: Who,
     /// The figures of all rounds together.
     pub figures: Figures,
     /// Median of the rounds' ratios to the limit of the same round: of the median time.
@@ -63,7 +88,9 @@ pub struct Report {
     /// Lines, workload by workload.
     pub rows: Vec<Row>,
     /// Subject, PSS in KiB of all its processes before and after.
-    pub memory: Vec<(String, u64, u64)>,
+    pub memory: Vec<(Who, u64, u64)>,
+    /// Who could not go on, with what, and why; rounds that were finished before are in the figures.
+    pub given_up: Vec<(Who, Load, String)>,
     /// Wake-ups of ours in three seconds of rest.
     pub wake_ups: u64,
 }
@@ -73,35 +100,39 @@ impl Report {
     pub fn new(options: &Options) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let Options { clients, rounds, waiting, .. } = *options;
-        Report { clients, rounds, waiting, processors, rows: Vec::new(), memory: Vec::new(), wake_ups: 0 }
+        let (rows, memory, given_up) = (Vec::new(), Vec::new(), Vec::new());
+        Report { clients, rounds, waiting, processors, rows, memory, given_up, wake_ups: 0 }
     }
 
-    /// Adds a workload: each subject's rounds, the limit first.
-    pub fn add(&mut self, load: &str, samples: Vec<(String, Vec<Sample>)>) {
-        let limit = samples[0].1.clone();
+    /// Adds a workload: each subject's rounds, the limit first. Who finished no round has no line.
+    pub fn add(&mut self, load: Load, samples: Vec<(Who, Vec<Sample>)>) {
+        let limit = samples.first().map(|(_, rounds)| rounds.clone()).unwrap_or_default();
         for (subject, rounds) in samples {
+            let Some(figures) = figures(&rounds) else { continue };
             let ratio = |of: fn(&Sample) -> f64| {
                 median(rounds.iter().zip(&limit).map(|(ours, limit)| of(ours) / of(limit)).collect())
             };
             self.rows.push(Row {
-                load: load.to_owned(),
+                load,
                 subject,
                 p50_ratio: ratio(p50),
                 rate_ratio: ratio(rate),
                 cpu_ratio: ratio(cpu),
-                figures: figures(&rounds),
+                figures,
             });
         }
     }
 }
 
-fn figures(rounds: &[Sample]) -> Figures {
+/// The figures of all rounds together; none without a request.
+fn figures(rounds: &[Sample]) -> Option<Figures> {
     let mut times: Vec<Duration> = rounds.iter().flat_map(|round| round.times.iter().copied()).collect();
     times.sort();
-    let at = |part: f64| micros(times[((times.len() - 1) as f64 * part) as usize]);
+    let last = times.len().checked_sub(1)?;
+    let at = |part: f64| micros(times[(last as f64 * part) as usize]);
     let wall: f64 = rounds.iter().map(|round| round.wall.as_secs_f64()).sum();
     let cpu: f64 = rounds.iter().map(|round| micros(round.cpu)).sum();
-    Figures {
+    Some(Figures {
         p50: at(0.5),
         p99: at(0.99),
         max: at(1.0),
@@ -110,7 +141,7 @@ fn figures(rounds: &[Sample]) -> Figures {
         late: times.iter().filter(|time| **time > LATE).count(),
         requests: times.len(),
         curve: (0..=200).map(|point| at(f64::from(point) / 200.0)).collect(),
-    }
+    })
 }
 
 fn p50(sample: &Sample) -> f64 {
@@ -137,7 +168,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// The report for people.
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
-    let mut loads: Vec<&str> = report.rows.iter().map(|row| row.load.as_str()).collect();
+    let mut loads: Vec<Load> = report.rows.iter().map(|row| row.load).collect();
     loads.dedup();
     for load in loads {
         let _ = writeln!(text, "{}\n{}", title(report, load), table(report, load));
@@ -147,6 +178,9 @@ pub fn text(report: &Report) -> String {
             text,
             "memory of {subject} (PSS, all its processes): {before} KiB before, {after} KiB after"
         );
+    }
+    for (subject, load, why) in &report.given_up {
+        let _ = writeln!(text, "{subject} gave up: {}: {why}", title(report, *load));
     }
     let _ = writeln!(text, "wake-ups of ours in 3 s of rest: {}", report.wake_ups);
     let _ = writeln!(
@@ -158,21 +192,23 @@ pub fn text(report: &Report) -> String {
 }
 
 /// A workload with its numbers.
-pub fn title(report: &Report, load: &str) -> String {
-    match load.strip_prefix("clients") {
-        Some(rest) => format!("{} clients{rest}", report.clients),
-        None => load.replace("delayed", &format!("{} delayed", report.waiting)),
+pub fn title(report: &Report, load: Load) -> String {
+    match load {
+        Load::Sequential => "one client".to_owned(),
+        Load::DifferentNames => format!("{} clients at once, different names", report.clients),
+        Load::OneName => format!("{} clients at once, one name", report.clients),
+        Load::Waiting => format!("one client, with {} delayed releases waiting", report.waiting),
     }
 }
 
-fn table(report: &Report, load: &str) -> Table {
+fn table(report: &Report, load: Load) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(["", "p50 µs", "×", "p99 µs", "max µs", "per s", "×", "CPU µs", "×", "later than 1 s"]);
     for row in report.rows.iter().filter(|row| row.load == load) {
         let Figures { p50, p99, max, per_second, cpu, late, requests, .. } = &row.figures;
         table.add_row([
-            row.subject.clone(),
+            row.subject.to_string(),
             format!("{p50:.0}"),
             format!("{:.2}", row.p50_ratio),
             format!("{p99:.0}"),
@@ -185,4 +221,29 @@ fn table(report: &Report, load: &str) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finished_no_round_has_no_line() {
+        let options = Options {
+            new: "".into(),
+            old: None,
+            clients: 1,
+            requests: 1,
+            rounds: 1,
+            waiting: 0,
+            helper: None,
+        };
+        let mut report = Report::new(&options);
+        let (times, second) = (vec![Duration::from_millis(3)], Duration::from_secs(1));
+        let sample = Sample { times, wall: second, cpu: second };
+        report.add(Load::OneName, vec![(Who::Limit, vec![sample]), (Who::Old, Vec::new())]);
+        report.given_up.push((Who::Old, Load::OneName, "it hangs".to_owned()));
+        assert_eq!(report.rows.len(), 1);
+        assert!(text(&report).contains("the old one gave up: 1 clients at once, one name: it hangs"));
+    }
 }

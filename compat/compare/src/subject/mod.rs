@@ -57,22 +57,26 @@ impl Subject {
     /// This side as it is comparable with another: the model is compiled for the protocol that it speaks.
     pub fn beside(self, other: &Subject) -> Self {
         match self {
-            Subject::Model(_) => Subject::Model(build(other.speaks())),
+            Subject::Model(_) => Subject::Model(build(&other.speaks())),
             subject => subject,
         }
     }
 
-    /// The layouts that it speaks, the newest last.
-    pub fn speaks(&self) -> &[Layout] {
+    /// The layouts that it speaks, the newest last. The model has this machine's byte order.
+    pub fn speaks(&self) -> Vec<Layout> {
         match self {
-            Subject::Model(_) | Subject::Ours(_) => &Layout::ALL,
-            Subject::Old { speaks, .. } => speaks,
+            Subject::Model(_) => Layout::of_this_machine().collect(),
+            Subject::Ours(_) => Layout::ALL.to_vec(),
+            Subject::Old { speaks, .. } => speaks.clone(),
         }
     }
 
     /// The layout of messages where nothing else is said: the newest that it speaks.
     pub fn layout(&self) -> Layout {
-        self.speaks().last().copied().unwrap_or(Layout::Lp64New)
+        match self {
+            Subject::Old { speaks, .. } => speaks.last().copied().unwrap_or(Layout::NATIVE),
+            Subject::Model(_) | Subject::Ours(_) => Layout::NATIVE,
+        }
     }
 
     /// Runs a scenario.

@@ -14,6 +14,9 @@ pub const NOTHING: &str = "-";
 /// The cell that says in which order helpers were started.
 pub const ORDER: &str = "order of helpers";
 
+/// The cell that says how many helpers ran at the same time.
+const OVERLAP: &str = "lasting helpers at once";
+
 /// The variable that says which process a request came from.
 const TRIGGER: &str = "KERNELD_TRIGGER";
 
@@ -34,6 +37,13 @@ pub struct Cell {
     pub new: String,
     /// Whether they agree.
     pub verdict: Verdict,
+}
+
+impl Cell {
+    /// Whether it says when something was, or in which order, or what overlapped.
+    pub(crate) fn is_about_time(&self) -> bool {
+        self.what.ends_with(" time") || self.what == ORDER || self.what == OVERLAP
+    }
 }
 
 /// How the sides of a cell relate.
@@ -124,7 +134,7 @@ fn cells(observation: &Observation) -> Seen {
         order.push(label);
     }
     cells.push((ORDER.to_owned(), order.join(", ")));
-    cells.push(("lasting helpers at once".to_owned(), at_once(&observation.runs).to_string()));
+    cells.push((OVERLAP.to_owned(), at_once(&observation.runs).to_string()));
     let left = observation.left.iter();
     cells.extend(left.map(|(what, count)| (format!("left on the queue: {what}"), count.to_string())));
     cells.push(("daemon".to_owned(), if observation.ended { "ended" } else { "runs" }.to_owned()));

@@ -11,6 +11,9 @@ use std::fmt::Write;
 /// Said of what was wrong the first time only.
 const ONLY_ONCE: &str = "was so once, and not when run again";
 
+/// Said of a scenario that a busy machine disturbed at every attempt.
+const TIMES_LEFT_OUT: &str = "times and order were not compared";
+
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -50,6 +53,9 @@ fn table(report: &Report, all: bool) -> String {
         }
         if let Some(why) = &scenario.skipped {
             let _ = writeln!(text, "{}: LEFT OUT: {why}", scenario.name);
+        }
+        if scenario.times_left_out {
+            let _ = writeln!(text, "{}: the machine was too busy: {TIMES_LEFT_OUT}", scenario.name);
         }
         for once in &scenario.unsteady {
             let _ = writeln!(text, "  ({ONLY_ONCE}: {once})");
@@ -136,6 +142,7 @@ fn tap(report: &Report) -> String {
         let skip = scenario.skipped.as_ref().map(|why| format!(" # SKIP {why}")).unwrap_or_default();
         let _ = writeln!(text, "{not}ok {} - {}{skip}", at + 1, scenario.name);
         let once = scenario.unsteady.iter().map(|once| format!("{ONLY_ONCE}: {once}"));
+        let once = once.chain(scenario.times_left_out.then(|| TIMES_LEFT_OUT.to_owned()));
         for note in scenario.problems().into_iter().chain(once) {
             for line in note.lines() {
                 let _ = writeln!(text, "# {line}");

@@ -1,7 +1,7 @@
 //! The system calls on message queues.
 //!
 //! `sysvmq` makes, inspects, changes and deletes queues where it builds, which is x86-64 with glibc;
-//! elsewhere [`own`] makes the same calls. Sending and receiving are ours everywhere, because a message
+//! elsewhere `own` makes the same calls. Sending and receiving are ours everywhere, because a message
 //! is received by type, into a buffer of known size, and its length matters.
 
 use libc::msqid_ds;

@@ -8,11 +8,23 @@ use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Rulese
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
-use seccompiler::SeccompCmpArgLen::Dword;
-use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
-use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule};
-use std::collections::BTreeMap;
 use std::fmt::Display;
+
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
+#[cfg_attr(test, allow(unreachable_pub, reason = "compiled for its tests here"))]
+mod own_filter;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+mod seccompiler_filter;
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+pub use own_filter::{ALLOWED, CHECKED};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+pub use seccompiler_filter::{ALLOWED, CHECKED};
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+use own_filter as filter;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+use seccompiler_filter as filter;
 
 /// Has the kernel kill this process as soon as the thread that started it is gone, stopped or not: nobody
 /// else may touch the ring once another daemon takes it over.
@@ -58,8 +70,7 @@ pub(crate) fn lock_in(set_up: &SetUp) -> Result<(), String> {
     if getppid().as_raw().cast_unsigned() != set_up.executor {
         return Err("the executor is gone".to_owned());
     }
-    let filter = filter(set_up.queue).map_err(step("build the system call filter"))?;
-    seccompiler::apply_filter_all_threads(&filter).map_err(step("set the system call filter"))
+    filter::install(set_up.queue)
 }
 
 fn step<E: Display>(what: &'static str) -> impl Fn(E) -> String {
@@ -88,48 +99,4 @@ fn drop_capabilities() -> Result<(), String> {
         caps::clear(None, set).map_err(step("drop its capabilities"))?;
     }
     Ok(())
-}
-
-/// What the intake calls from now on with any arguments: what the executor says, memory, and its end. It
-/// sends nothing but log lines.
-pub const ALLOWED: &[libc::c_long] = &[
-    libc::SYS_recvmsg,
-    libc::SYS_close,
-    libc::SYS_futex,
-    libc::SYS_brk,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
-    libc::SYS_clock_gettime,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_sigaltstack,
-    libc::SYS_restart_syscall,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-];
-
-/// What it calls with arguments of one kind: messages from its queue, lines to standard error, memory that
-/// nothing is executed in.
-pub const CHECKED: &[libc::c_long] =
-    &[libc::SYS_msgrcv, libc::SYS_write, libc::SYS_writev, libc::SYS_mmap, libc::SYS_mprotect];
-
-fn filter(queue: i32) -> Result<BpfProgram, BackendError> {
-    let only = |argument, operator, value| {
-        let condition = SeccompCondition::new(argument, Dword, operator, value)?;
-        SeccompRule::new(vec![condition]).map(|rule| vec![rule])
-    };
-    let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|number| (*number, vec![])).collect();
-    for number in CHECKED {
-        let rule = match *number {
-            libc::SYS_msgrcv => only(0, Eq, u64::from(queue.cast_unsigned())),
-            libc::SYS_mmap | libc::SYS_mprotect => only(2, MaskedEq(libc::PROT_EXEC as u64), 0),
-            _ => only(0, Eq, libc::STDERR_FILENO as u64),
-        };
-        rules.insert(*number, rule?);
-    }
-    let arch = std::env::consts::ARCH.try_into()?;
-    SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?.try_into()
 }
