@@ -10,6 +10,12 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the lock of the pid file is waited for, and how often it is tried.
+const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_millis(5);
 
 /// Why the state directory cannot be had.
 #[derive(Debug)]
@@ -63,11 +69,19 @@ impl StateDir {
             return Err(StateDirError::OfUser(dir.to_owned(), owner));
         }
         let pid_file = dir.join("pid");
+        let patience = Instant::now() + PATIENCE;
         let mut lock = loop {
             let (file, of_its_own) = open(&pid_file, dir).map_err(failed)?;
-            let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| {
-                if errno == Errno::EAGAIN { taken(&pid_file, file) } else { failed(errno.into()) }
-            })?;
+            let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => lock,
+                // A helper of a killed daemon holds it until its execve.
+                Err((_, Errno::EAGAIN)) if Instant::now() < patience => {
+                    thread::sleep(RETRY);
+                    continue;
+                }
+                Err((file, Errno::EAGAIN)) => return Err(taken(&pid_file, file)),
+                Err((_, errno)) => return Err(failed(errno.into())),
+            };
             // A daemon that has just ended may have removed it meanwhile.
             if !of_its_own || is_still(&lock, &pid_file) {
                 break lock;
