@@ -80,7 +80,7 @@ _kerneld__migrate() {
                     return 0
                     ;;
                 --target)
-                    COMPREPLY=($(compgen -W "kmod modutils" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "kmod busybox modutils" -- "${cur}"))
                     return 0
                     ;;
                 --kernel)
@@ -130,7 +130,7 @@ _kerneld__migrate() {
                     return 0
                     ;;
                 --target)
-                    COMPREPLY=($(compgen -W "kmod modutils" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "kmod busybox modutils" -- "${cur}"))
                     return 0
                     ;;
                 --kernel)
@@ -176,7 +176,7 @@ _kerneld__migrate() {
                     return 0
                     ;;
                 --target)
-                    COMPREPLY=($(compgen -W "kmod modutils" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "kmod busybox modutils" -- "${cur}"))
                     return 0
                     ;;
                 --kernel)
@@ -334,7 +334,7 @@ _kerneld__migrate() {
                     return 0
                     ;;
                 --target)
-                    COMPREPLY=($(compgen -W "kmod modutils" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "kmod busybox modutils" -- "${cur}"))
                     return 0
                     ;;
                 --kernel)
@@ -380,7 +380,7 @@ _kerneld__migrate() {
                     return 0
                     ;;
                 --target)
-                    COMPREPLY=($(compgen -W "kmod modutils" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "kmod busybox modutils" -- "${cur}"))
                     return 0
                     ;;
                 --kernel)
@@ -426,7 +426,7 @@ _kerneld__migrate() {
                     return 0
                     ;;
                 --target)
-                    COMPREPLY=($(compgen -W "kmod modutils" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "kmod busybox modutils" -- "${cur}"))
                     return 0
                     ;;
                 --kernel)
@@ -472,7 +472,7 @@ _kerneld__migrate() {
                     return 0
                     ;;
                 --target)
-                    COMPREPLY=($(compgen -W "kmod modutils" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "kmod busybox modutils" -- "${cur}"))
                     return 0
                     ;;
                 --kernel)

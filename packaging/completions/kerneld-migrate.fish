@@ -27,6 +27,7 @@ end
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_needs_command" -l root -d 'The old system\'s root directory' -r -F
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_needs_command" -l config -d 'The configuration file, as a path below the root [default: the one that modutils chooses]' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_needs_command" -l target -d 'Which kernels the result is for' -r -f -a "kmod\t'Today\'s kernels and kmod'
+busybox\t'Today\'s kernels and busybox\'s modprobe, which knows aliases, options and blacklists alone'
 modutils\t'Kernels 2.2 and 2.4 and modutils'"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_needs_command" -l kernel -d 'The kernel release that `uname -r` in the configuration stands for, and whose index is used' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_needs_command" -l kernel-root -d 'A directory that holds the target kernel\'s lib/modules/RELEASE [default: the root]' -r -F
@@ -47,6 +48,7 @@ complete -c kerneld-migrate -n "__fish_kerneld_migrate_needs_command" -f -a "hel
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l root -d 'The old system\'s root directory' -r -F
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l config -d 'The configuration file, as a path below the root [default: the one that modutils chooses]' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l target -d 'Which kernels the result is for' -r -f -a "kmod\t'Today\'s kernels and kmod'
+busybox\t'Today\'s kernels and busybox\'s modprobe, which knows aliases, options and blacklists alone'
 modutils\t'Kernels 2.2 and 2.4 and modutils'"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l kernel -d 'The kernel release that `uname -r` in the configuration stands for, and whose index is used' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand plan" -l kernel-root -d 'A directory that holds the target kernel\'s lib/modules/RELEASE [default: the root]' -r -F
@@ -61,6 +63,7 @@ complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -l root -d 'The old system\'s root directory' -r -F
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -l config -d 'The configuration file, as a path below the root [default: the one that modutils chooses]' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -l target -d 'Which kernels the result is for' -r -f -a "kmod\t'Today\'s kernels and kmod'
+busybox\t'Today\'s kernels and busybox\'s modprobe, which knows aliases, options and blacklists alone'
 modutils\t'Kernels 2.2 and 2.4 and modutils'"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -l kernel -d 'The kernel release that `uname -r` in the configuration stands for, and whose index is used' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -l kernel-root -d 'A directory that holds the target kernel\'s lib/modules/RELEASE [default: the root]' -r -F
@@ -73,6 +76,7 @@ complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand apply" -
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand undo" -l root -d 'The old system\'s root directory' -r -F
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand undo" -l config -d 'The configuration file, as a path below the root [default: the one that modutils chooses]' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand undo" -l target -d 'Which kernels the result is for' -r -f -a "kmod\t'Today\'s kernels and kmod'
+busybox\t'Today\'s kernels and busybox\'s modprobe, which knows aliases, options and blacklists alone'
 modutils\t'Kernels 2.2 and 2.4 and modutils'"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand undo" -l kernel -d 'The kernel release that `uname -r` in the configuration stands for, and whose index is used' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand undo" -l kernel-root -d 'A directory that holds the target kernel\'s lib/modules/RELEASE [default: the root]' -r -F
@@ -86,6 +90,7 @@ complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand undo" -s
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand verify" -l root -d 'The old system\'s root directory' -r -F
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand verify" -l config -d 'The configuration file, as a path below the root [default: the one that modutils chooses]' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand verify" -l target -d 'Which kernels the result is for' -r -f -a "kmod\t'Today\'s kernels and kmod'
+busybox\t'Today\'s kernels and busybox\'s modprobe, which knows aliases, options and blacklists alone'
 modutils\t'Kernels 2.2 and 2.4 and modutils'"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand verify" -l kernel -d 'The kernel release that `uname -r` in the configuration stands for, and whose index is used' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand verify" -l kernel-root -d 'A directory that holds the target kernel\'s lib/modules/RELEASE [default: the root]' -r -F
@@ -98,6 +103,7 @@ complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand verify" 
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand explain" -l root -d 'The old system\'s root directory' -r -F
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand explain" -l config -d 'The configuration file, as a path below the root [default: the one that modutils chooses]' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand explain" -l target -d 'Which kernels the result is for' -r -f -a "kmod\t'Today\'s kernels and kmod'
+busybox\t'Today\'s kernels and busybox\'s modprobe, which knows aliases, options and blacklists alone'
 modutils\t'Kernels 2.2 and 2.4 and modutils'"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand explain" -l kernel -d 'The kernel release that `uname -r` in the configuration stands for, and whose index is used' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand explain" -l kernel-root -d 'A directory that holds the target kernel\'s lib/modules/RELEASE [default: the root]' -r -F
@@ -110,6 +116,7 @@ complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand explain"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand legacy-names" -l root -d 'The old system\'s root directory' -r -F
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand legacy-names" -l config -d 'The configuration file, as a path below the root [default: the one that modutils chooses]' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand legacy-names" -l target -d 'Which kernels the result is for' -r -f -a "kmod\t'Today\'s kernels and kmod'
+busybox\t'Today\'s kernels and busybox\'s modprobe, which knows aliases, options and blacklists alone'
 modutils\t'Kernels 2.2 and 2.4 and modutils'"
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand legacy-names" -l kernel -d 'The kernel release that `uname -r` in the configuration stands for, and whose index is used' -r
 complete -c kerneld-migrate -n "__fish_kerneld_migrate_using_subcommand legacy-names" -l kernel-root -d 'A directory that holds the target kernel\'s lib/modules/RELEASE [default: the root]' -r -F
