@@ -302,8 +302,10 @@ fn doubts(message: &Message, mtext: &[u8]) -> Option<Doubts> {
     let Message { layout, id, text, .. } = *message;
     let version = mtext.get(layout.id_len()..layout.id_len() + 2).filter(|_| layout.has_pid());
     let known = version.is_none_or(|version| layout.number(version) == NEW_PROTOCOL_VERSION.into());
-    // Behind the four zeros of a 32-bit sender's id 0, a character that can be seen begins a text.
-    let no_id_of_64_bits = layout == Layout::Lp64OldBe && begins_text(mtext[4]);
+    // Behind the four zeros of a 32-bit sender's id 0, a character that can be seen begins a text; and what no
+    // program has for an id is more likely some other version than an id of 64 bits.
+    let no_id_of_64_bits =
+        layout == Layout::Lp64OldBe && (begins_text(mtext[4]) || !usual(id) && !is_of_our_clients(id));
     (known && !no_id_of_64_bits).then(|| Doubts {
         bad_id: !(0..=MAX_ID).contains(&id),
         no_text: text.first().is_some_and(|first| !begins_text(*first)),
@@ -318,6 +320,11 @@ fn doubts(message: &Message, mtext: &[u8]) -> Option<Doubts> {
 /// from `KERNELD_MINSEQ` were the kernel's.
 fn usual(id: i64) -> bool {
     id == 0 || (1025..=1024 + (1 << 22)).contains(&id) || id >= 0x7fff_0000
+}
+
+/// Whether our own clients could have made it: the lowest byte of their ids is 128 or more.
+fn is_of_our_clients(id: i64) -> bool {
+    id & 0x80 != 0
 }
 
 fn begins_text(byte: u8) -> bool {
