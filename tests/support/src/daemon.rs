@@ -51,7 +51,7 @@ impl Default for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         // There is none unless a daemon crashed.
-        let _ = Queue::open(self.key).and_then(|queue| queue.remove());
+        Queue::clear_key(self.key);
     }
 }
 

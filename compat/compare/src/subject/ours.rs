@@ -157,9 +157,7 @@ impl Daemon for Ours {
 
     fn clean_up(&mut self) {
         self.stop();
-        if let Ok(queue) = Queue::open(self.key) {
-            let _ = queue.remove();
-        }
+        Queue::clear_key(self.key);
     }
 }
 

@@ -117,6 +117,14 @@ impl Queue {
         sys::open(key).map(Queue::from_id)
     }
 
+    /// Removes what a kerneld that was killed may have left under a key: its queue, and the shared memory in
+    /// which it kept messages. Says whether there was a queue.
+    pub fn clear_key(key: i32) -> bool {
+        // Whatever is not there, or is somebody else's, stays as it is.
+        let _ = sys::remove_memory(key);
+        Queue::open(key).and_then(|queue| queue.remove()).is_ok()
+    }
+
     /// A queue known by its id.
     pub const fn from_id(id: i32) -> Self {
         Queue { id }

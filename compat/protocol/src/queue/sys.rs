@@ -112,6 +112,14 @@ pub(super) fn open(key: i32) -> Result<i32, Errno> {
     Errno::result(unsafe { libc::msgget(key, 0) })
 }
 
+/// Removes the shared memory of a key.
+pub(super) fn remove_memory(key: i32) -> Result<(), Errno> {
+    // SAFETY: shmget takes plain integers.
+    let id = Errno::result(unsafe { libc::shmget(key, 0, 0) })?;
+    // SAFETY: IPC_RMID looks at no buffer.
+    Errno::result(unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) }).map(drop)
+}
+
 /// Sends what [`Buffer::with`] has made, without waiting for room.
 pub(super) fn send(id: i32, buffer: &Buffer) -> Result<(), Errno> {
     let text = buffer.mtext().len();
