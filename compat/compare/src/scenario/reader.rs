@@ -1,7 +1,7 @@
 //! From text to scenario: which keys there are, and which of them go together.
 #![forbid(unsafe_code)]
 
-use super::{Expectation, FIRST_ID, Needs, Outgoing, Scenario, Step, TimedStep};
+use super::script::{Expectation, FIRST_ID, Needs, Outgoing, Scenario, Step, TimedStep};
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::{Layout, Message};
 use kerneld_recorder::Plan;

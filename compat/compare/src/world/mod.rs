@@ -164,31 +164,8 @@ impl<W: World> Play<'_, W> {
 
     fn take(&mut self, step: &Step, limit: u64) -> Result<(), String> {
         match step {
-            Step::Ask { clients, burst } => {
-                for (name, message) in clients {
-                    let helper = self.wants_helper(message);
-                    let (name, message, asked) = (name.clone(), message.clone(), self.world.now());
-                    self.clients.push(Client {
-                        name,
-                        message,
-                        asked,
-                        sent: false,
-                        outcome: Outcome::NotSent,
-                    });
-                    self.look()?;
-                    if !burst {
-                        self.world.settle(helper);
-                    }
-                }
-            }
-            Step::Send(messages) => {
-                for message in messages {
-                    if self.world.send(message.mtype, &message.mtext)? == Sent::NotYet {
-                        self.unsent += 1;
-                    }
-                }
-                self.world.settle(messages.iter().any(|message| self.wants_helper(message)));
-            }
+            Step::Ask { clients, burst } => self.ask(clients, *burst)?,
+            Step::Send(messages) => self.send(messages)?,
             Step::Fill { mtype, leave } => self.fill(*mtype, *leave)?,
             Step::Wait(name) => {
                 let until = self.world.now() + limit;
@@ -198,13 +175,7 @@ impl<W: World> Play<'_, W> {
                 let killed = self.clients.iter_mut().filter(|client| client.name == *name);
                 killed.for_each(|client| client.outcome = Outcome::Killed);
             }
-            Step::Signal(signal) => {
-                self.world.signal(*signal)?;
-                if matches!(signal, Signal::SIGTERM | Signal::SIGKILL | Signal::SIGINT) {
-                    self.told_to_end = true;
-                    self.watch_it_end()?;
-                }
-            }
+            Step::Signal(signal) => self.signal(*signal)?,
             Step::Start => {
                 self.told_to_end = false;
                 self.world.start()?;
@@ -212,6 +183,38 @@ impl<W: World> Play<'_, W> {
             Step::Install(program) => self.world.place(program, true)?,
             Step::Remove(program) => self.world.place(program, false)?,
             Step::Pass => {}
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, clients: &[(String, Outgoing)], burst: bool) -> Result<(), String> {
+        for (name, message) in clients {
+            let helper = self.wants_helper(message);
+            let (name, message, asked) = (name.clone(), message.clone(), self.world.now());
+            self.clients.push(Client { name, message, asked, sent: false, outcome: Outcome::NotSent });
+            self.look()?;
+            if !burst {
+                self.world.settle(helper);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, messages: &[Outgoing]) -> Result<(), String> {
+        for message in messages {
+            if self.world.send(message.mtype, &message.mtext)? == Sent::NotYet {
+                self.unsent += 1;
+            }
+        }
+        self.world.settle(messages.iter().any(|message| self.wants_helper(message)));
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), String> {
+        self.world.signal(signal)?;
+        if matches!(signal, Signal::SIGTERM | Signal::SIGKILL | Signal::SIGINT) {
+            self.told_to_end = true;
+            self.watch_it_end()?;
         }
         Ok(())
     }
