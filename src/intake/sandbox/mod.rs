@@ -8,13 +8,14 @@ use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Rulese
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
-use std::fmt::Display;
+use step::step;
 
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
 #[cfg_attr(test, allow(unreachable_pub, reason = "compiled for its tests here"))]
 mod own_filter;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod seccompiler_filter;
+mod step;
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 pub use own_filter::{ALLOWED, CHECKED};
@@ -71,10 +72,6 @@ pub(crate) fn lock_in(set_up: &SetUp) -> Result<(), String> {
         return Err("the executor is gone".to_owned());
     }
     filter::install(set_up.queue)
-}
-
-fn step<E: Display>(what: &'static str) -> impl Fn(E) -> String {
-    move |error| format!("the intake cannot {what}: {error}")
 }
 
 fn drop_bounding_set() -> Result<(), String> {

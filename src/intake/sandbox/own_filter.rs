@@ -149,7 +149,7 @@ fn program(queue: i32) -> Vec<sock_filter> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 pub(super) fn install(queue: i32) -> Result<(), String> {
     crate::sys::filter_system_calls(&program(queue))
-        .map_err(|errno| super::step("set the system call filter")(errno.desc()))
+        .map_err(|errno| super::step::step("set the system call filter")(errno.desc()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The system call filter by `seccompiler`, on the machines that it knows.
 
-use super::step;
+use super::step::step;
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule};

@@ -20,6 +20,12 @@ struct Frame {
     height: f64,
 }
 
+impl Frame {
+    fn bottom(&self) -> f64 {
+        self.top + self.height
+    }
+}
+
 /// Draws the chart.
 pub fn svg(report: &Report) -> String {
     let mut document = Document::new()
@@ -48,106 +54,166 @@ pub fn svg(report: &Report) -> String {
 }
 
 /// How many of 100 requests took no longer: one client.
-fn curves(mut document: Document, report: &Report, frame: &Frame) -> Document {
+fn curves(document: Document, report: &Report, frame: &Frame) -> Document {
     let rows: Vec<&Row> = report.rows.iter().filter(|row| row.load == Load::Sequential).collect();
-    let all = || rows.iter().flat_map(|row| row.figures.curve.iter().copied());
-    let (low, high) = (all().fold(f64::MAX, f64::min).max(1.0), all().fold(1.0, f64::max));
-    let (low, high) = (low.log10().floor(), high.log10().ceil());
-    let x = |micros: f64| frame.left + (micros.max(1.0).log10() - low) / (high - low) * frame.width;
-    let y = |percent: f64| frame.top + frame.height * (1.0 - percent / 100.0);
-    document =
-        document.add(words("One client: time of a request", frame.left, frame.top - 22.0, 15.0, "start"));
-    for percent in [0.0, 25.0, 50.0, 75.0, 100.0] {
-        document = document
-            .add(rule(frame.left, y(percent), frame.left + frame.width, y(percent)))
-            .add(words(&format!("{percent} %"), frame.left - 8.0, y(percent) + 4.0, 12.0, "end"));
-    }
-    for power in low as i32..=high as i32 {
-        let micros = 10f64.powi(power);
-        document = document.add(rule(x(micros), frame.top, x(micros), frame.top + frame.height)).add(words(
-            &time(micros),
-            x(micros),
-            frame.top + frame.height + 18.0,
-            12.0,
-            "middle",
-        ));
-    }
-    for (at, row) in rows.iter().enumerate() {
-        let curve = row.figures.curve.iter().enumerate();
-        let points: Vec<String> =
-            curve.map(|(point, micros)| format!("{:.1},{:.1}", x(*micros), y(point as f64 / 2.0))).collect();
-        document = document.add(
-            Polyline::new()
-                .set("points", points.join(" "))
-                .set("fill", "none")
-                .set("stroke", COLOURS[at % 4])
-                .set("stroke-width", 2.5),
-        );
-        let (left, top) = (frame.left + frame.width * 0.52, y(42.0) + 22.0 * at as f64);
-        let label = format!("{}: {} (× {:.2})", row.subject, time(row.figures.p50), row.p50_ratio);
-        document = document
-            .add(Circle::new().set("cx", left).set("cy", top - 4.0).set("r", 5).set("fill", COLOURS[at % 4]))
-            .add(words(&label, left + 12.0, top, 13.0, "start"));
-    }
+    let axes = Axes::around(&rows, frame);
+    let title = words("One client: time of a request", frame.left, frame.top - 22.0, 15.0, "start");
+    let document = axes.grid(document.add(title));
+    let document =
+        rows.iter().enumerate().fold(document, |document, (at, row)| axes.curve(document, at, row));
     let axis = "no longer than this, the median beside the name";
-    document.add(words(axis, frame.left + frame.width / 2.0, frame.top + frame.height + 38.0, 12.0, "middle"))
+    document.add(words(axis, frame.left + frame.width / 2.0, frame.bottom() + 38.0, 12.0, "middle"))
+}
+
+/// Where times and shares of the requests lie in a frame; times by their logarithm, over whole powers of ten.
+struct Axes<'a> {
+    frame: &'a Frame,
+    /// Powers of ten of the shortest and of the longest time, in microseconds.
+    low: f64,
+    high: f64,
+}
+
+impl<'a> Axes<'a> {
+    fn around(rows: &[&Row], frame: &'a Frame) -> Self {
+        let all = || rows.iter().flat_map(|row| row.figures.curve.iter().copied());
+        let (low, high) = (all().fold(f64::MAX, f64::min).max(1.0), all().fold(1.0, f64::max));
+        Axes { frame, low: low.log10().floor(), high: high.log10().ceil() }
+    }
+
+    fn x(&self, micros: f64) -> f64 {
+        let part = (micros.max(1.0).log10() - self.low) / (self.high - self.low);
+        self.frame.left + part * self.frame.width
+    }
+
+    fn y(&self, percent: f64) -> f64 {
+        self.frame.top + self.frame.height * (1.0 - percent / 100.0)
+    }
+
+    fn grid(&self, mut document: Document) -> Document {
+        let Frame { left, top, width, .. } = *self.frame;
+        let bottom = self.frame.bottom();
+        for percent in [0.0, 25.0, 50.0, 75.0, 100.0] {
+            let y = self.y(percent);
+            document = document.add(rule(left, y, left + width, y)).add(words(
+                &format!("{percent} %"),
+                left - 8.0,
+                y + 4.0,
+                12.0,
+                "end",
+            ));
+        }
+        for power in self.low as i32..=self.high as i32 {
+            let micros = 10f64.powi(power);
+            let x = self.x(micros);
+            document = document.add(rule(x, top, x, bottom)).add(words(
+                &time(micros),
+                x,
+                bottom + 18.0,
+                12.0,
+                "middle",
+            ));
+        }
+        document
+    }
+
+    /// The curve of the subject at that place of the legend, and its line there.
+    fn curve(&self, document: Document, at: usize, row: &Row) -> Document {
+        let curve = row.figures.curve.iter().enumerate();
+        let points: Vec<String> = curve
+            .map(|(point, micros)| format!("{:.1},{:.1}", self.x(*micros), self.y(point as f64 / 2.0)))
+            .collect();
+        let line = Polyline::new()
+            .set("points", points.join(" "))
+            .set("fill", "none")
+            .set("stroke", COLOURS[at % 4])
+            .set("stroke-width", 2.5);
+        let left = self.frame.left + self.frame.width * 0.52;
+        let top = self.y(42.0) + 22.0 * at as f64;
+        let label = format!("{}: {} (× {:.2})", row.subject, time(row.figures.p50), row.p50_ratio);
+        document
+            .add(line)
+            .add(Circle::new().set("cx", left).set("cy", top - 4.0).set("r", 5).set("fill", COLOURS[at % 4]))
+            .add(words(&label, left + 12.0, top, 13.0, "start"))
+    }
 }
 
 /// Requests per second, as parts of the limit's.
-fn bars(mut document: Document, report: &Report, frame: &Frame) -> Document {
+fn bars(document: Document, report: &Report, frame: &Frame) -> Document {
     let rows: Vec<&Row> = report.rows.iter().filter(|row| row.subject != Who::Limit).collect();
     let most = rows.iter().map(|row| row.rate_ratio).fold(1.0, f64::max) * 1.15;
-    let x = |ratio: f64| frame.left + ratio / most * frame.width;
-    document = document.add(words(
-        "Requests per second, × the limit's",
-        frame.left,
-        frame.top - 22.0,
-        15.0,
-        "start",
-    ));
     let step = frame.height / rows.len().max(1) as f64;
+    let title = words("Requests per second, × the limit's", frame.left, frame.top - 22.0, 15.0, "start");
+    let mut document = document.add(title);
     let mut labels = Vec::new();
     for (at, row) in rows.iter().enumerate() {
-        let top = frame.top + step * at as f64;
-        let colour = COLOURS[match row.subject {
+        let bar = Bar { row, left: frame.left, top: frame.top + step * at as f64, most, width: frame.width };
+        let height = (step * 0.45).min(34.0);
+        document = document.add(bar.rectangle(height));
+        labels.push(words(&name(report, row), frame.left, bar.top + 14.0, 12.0, "start"));
+        labels.push(bar.value(height));
+    }
+    let limit = frame.left + frame.width / most;
+    let line = rule(limit, frame.top, limit, frame.bottom());
+    document = document.add(line.set("stroke", INK).set("stroke-dasharray", "4 3")).add(words(
+        "the limit",
+        limit,
+        frame.bottom() + 18.0,
+        12.0,
+        "middle",
+    ));
+    // Last, so that the line does not cross them out.
+    labels.into_iter().fold(document, Document::add)
+}
+
+/// What a bar is called.
+fn name(report: &Report, row: &Row) -> String {
+    match row.subject {
+        Who::Ours if row.load == Load::Waiting => "one client, no delayed releases waiting".to_owned(),
+        Who::Laden => format!("one client, {} delayed releases waiting", report.waiting),
+        Who::Ours => title(report, row.load),
+        Who::Limit | Who::Old => format!("{} ({})", title(report, row.load), row.subject),
+    }
+}
+
+struct Bar<'a> {
+    row: &'a Row,
+    left: f64,
+    top: f64,
+    /// The ratio that a bar over all of the width would have.
+    most: f64,
+    width: f64,
+}
+
+impl Bar<'_> {
+    fn length(&self) -> f64 {
+        self.row.rate_ratio / self.most * self.width
+    }
+
+    fn rectangle(&self, height: f64) -> Rectangle {
+        let colour = COLOURS[match self.row.subject {
             Who::Limit => 0,
             Who::Ours => 1,
             Who::Old => 2,
             Who::Laden => 3,
         }];
-        let label = match row.subject {
-            Who::Ours if row.load == Load::Waiting => "one client, no delayed releases waiting".to_owned(),
-            Who::Laden => format!("one client, {} delayed releases waiting", report.waiting),
-            Who::Ours => title(report, row.load),
-            Who::Limit | Who::Old => format!("{} ({})", title(report, row.load), row.subject),
-        };
-        let value = format!("× {:.2}, {:.0} per second", row.rate_ratio, row.figures.per_second);
-        let inside = row.rate_ratio / most > 0.6;
-        let (at, anchor) =
-            if inside { (x(row.rate_ratio) - 8.0, "end") } else { (x(row.rate_ratio) + 8.0, "start") };
-        let height = (step * 0.45).min(34.0);
-        document = document.add(
-            Rectangle::new()
-                .set("x", frame.left)
-                .set("y", top + 20.0)
-                .set("width", x(row.rate_ratio) - frame.left)
-                .set("height", height)
-                .set("fill", colour),
-        );
-        let value = words(&value, at, top + 24.0 + height / 2.0, 13.0, anchor);
-        labels.push(words(&label, frame.left, top + 14.0, 12.0, "start"));
-        labels.push(if inside { value.set("fill", "white").set("stroke", "none") } else { value });
+        Rectangle::new()
+            .set("x", self.left)
+            .set("y", self.top + 20.0)
+            .set("width", self.length())
+            .set("height", height)
+            .set("fill", colour)
     }
-    let limit = x(1.0);
-    document = document
-        .add(
-            rule(limit, frame.top, limit, frame.top + frame.height)
-                .set("stroke", INK)
-                .set("stroke-dasharray", "4 3"),
-        )
-        .add(words("the limit", limit, frame.top + frame.height + 18.0, 12.0, "middle"));
-    // Last, so that the line does not cross them out.
-    labels.into_iter().fold(document, Document::add)
+
+    /// Its figures: within a long bar, beside a short one.
+    fn value(&self, height: f64) -> Text {
+        let value = format!("× {:.2}, {:.0} per second", self.row.rate_ratio, self.row.figures.per_second);
+        let (end, y) = (self.left + self.length(), self.top + 24.0 + height / 2.0);
+        if self.row.rate_ratio / self.most > 0.6 {
+            words(&value, end - 8.0, y, 13.0, "end").set("fill", "white").set("stroke", "none")
+        } else {
+            words(&value, end + 8.0, y, 13.0, "start")
+        }
+    }
 }
 
 /// Text with a white rim, to be read across lines.

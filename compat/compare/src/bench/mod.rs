@@ -8,10 +8,12 @@ pub mod chart;
 mod cost;
 mod helper;
 mod load;
+mod options;
 mod report;
 mod silence;
 
 pub use load::Load;
+pub use options::Options;
 pub use report::{Figures, Report, Row, Who, text};
 
 use crate::subject::old::Old;
@@ -35,25 +37,6 @@ const OLD_WORDS: [&str; 1] = ["delay=2"];
 
 /// How long a daemon is left alone before its memory is looked at.
 const REST: Duration = Duration::from_secs(1);
-
-/// What to measure.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The new kerneld.
-    pub new: PathBuf,
-    /// An old one, and the layout that it is asked in.
-    pub old: Option<(PathBuf, Layout)>,
-    /// Clients at once.
-    pub clients: usize,
-    /// Requests of each workload and subject, in all rounds together.
-    pub requests: usize,
-    /// How often subjects take turns.
-    pub rounds: usize,
-    /// Delayed releases that wait in the last workload.
-    pub waiting: usize,
-    /// The helper; a do-nothing program if none.
-    pub helper: Option<PathBuf>,
-}
 
 /// A daemon that is measured.
 struct Bench {

@@ -1,8 +1,8 @@
 //! Figures from samples, and the text that shows them.
 #![forbid(unsafe_code)]
 
-use super::Options;
 use super::load::{Load, Sample};
+use super::options::Options;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::fmt::{self, Write};

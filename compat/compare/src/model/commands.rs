@@ -1,6 +1,7 @@
 //! What each of the model's requests does.
 #![forbid(unsafe_code)]
 
+use super::number::number_at_start;
 use super::{Job, OldKerneld, REPLY};
 
 /// The numbers of get_persist and set_persist: those of the new daemon's defaults, since nobody knows
@@ -29,32 +30,28 @@ impl OldKerneld {
                 let delay = if job.mtype == 4 { self.sleep_time() } else { 0 };
                 Some(self.fork("modprobe", vec!["-r".into(), "-s".into(), text], delay, now))
             }
-            5 => {
-                if !self.keep {
-                    self.cancel(&job.text);
-                }
+            6 if self.have_request_route => self.share(job, "request-route", vec![text], now),
+            7 => self.blanker(job, now),
+            _ => {
+                self.answer_at_once(job, &text);
                 None
             }
-            6 if !self.have_request_route => None,
-            6 => self.share(job, "request-route", vec![text], now),
-            7 => self.blanker(job, now),
+        }
+    }
+
+    /// What a job asks for which no process is needed.
+    fn answer_at_once(&mut self, job: &mut Job, text: &str) {
+        match job.mtype {
+            5 if !self.keep => self.cancel(&job.text),
+            // `keep` cancels nothing, and without its helper there is no route to request.
+            5 | 6 => {}
             GET_PERSIST => {
                 job.reply = self.persist.get(&job.text).cloned().unwrap_or_default();
                 job.status = job.reply.len() as i64;
-                None
             }
-            SET_PERSIST => {
-                self.set_persist(&job.raw);
-                None
-            }
-            255 => {
-                job.reply = self.status(&text);
-                None
-            }
-            _ => {
-                job.status = 1;
-                None
-            }
+            SET_PERSIST => self.set_persist(&job.raw),
+            255 => job.reply = self.status(text),
+            _ => job.status = 1,
         }
     }
 
@@ -179,12 +176,4 @@ fn job_line(job: &Job, new_protocol: bool) -> String {
     let text = String::from_utf8_lossy(&job.text);
     let from = if new_protocol { format!(" from pid {}", job.sender.unwrap_or(0)) } else { String::new() };
     format!("pid {}, type {name} ('{text}'){from}\n", job.pid.unwrap_or(0))
-}
-
-/// A number as C's atoi reads it: an int, of which what is too long for it loses its upper bits.
-pub(super) fn number_at_start(text: &str) -> i32 {
-    let text = text.trim_start();
-    let sign = usize::from(text.starts_with(['-', '+']));
-    let end = text[sign..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |end| sign + end);
-    text[..end].trim_start_matches('+').parse::<i64>().unwrap_or(0) as i32
 }

@@ -9,14 +9,15 @@
 mod channel;
 mod children;
 mod commands;
+mod number;
 mod wire;
 
 pub use wire::Build;
 
 use channel::Channel;
 use children::{Children, Ended};
-use commands::number_at_start;
 use kerneld_recorder::Plan;
+use number::number_at_start;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The most bytes of text that it answered, and what its buffer for kdstat's held besides the header.

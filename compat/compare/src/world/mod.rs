@@ -2,6 +2,7 @@
 //! time on the model's.
 #![forbid(unsafe_code)]
 
+use crate::left::Left;
 use crate::observe::{Asked, Observation, Outcome, Run, shown};
 use crate::scenario::{Outgoing, Scenario, Step};
 use kerneld_protocol::wire::{Layout, Message};
@@ -164,31 +165,8 @@ impl<W: World> Play<'_, W> {
 
     fn take(&mut self, step: &Step, limit: u64) -> Result<(), String> {
         match step {
-            Step::Ask { clients, burst } => {
-                for (name, message) in clients {
-                    let helper = self.wants_helper(message);
-                    let (name, message, asked) = (name.clone(), message.clone(), self.world.now());
-                    self.clients.push(Client {
-                        name,
-                        message,
-                        asked,
-                        sent: false,
-                        outcome: Outcome::NotSent,
-                    });
-                    self.look()?;
-                    if !burst {
-                        self.world.settle(helper);
-                    }
-                }
-            }
-            Step::Send(messages) => {
-                for message in messages {
-                    if self.world.send(message.mtype, &message.mtext)? == Sent::NotYet {
-                        self.unsent += 1;
-                    }
-                }
-                self.world.settle(messages.iter().any(|message| self.wants_helper(message)));
-            }
+            Step::Ask { clients, burst } => self.ask(clients, *burst)?,
+            Step::Send(messages) => self.send(messages)?,
             Step::Fill { mtype, leave } => self.fill(*mtype, *leave)?,
             Step::Wait(name) => {
                 let until = self.world.now() + limit;
@@ -198,13 +176,7 @@ impl<W: World> Play<'_, W> {
                 let killed = self.clients.iter_mut().filter(|client| client.name == *name);
                 killed.for_each(|client| client.outcome = Outcome::Killed);
             }
-            Step::Signal(signal) => {
-                self.world.signal(*signal)?;
-                if matches!(signal, Signal::SIGTERM | Signal::SIGKILL | Signal::SIGINT) {
-                    self.told_to_end = true;
-                    self.watch_it_end()?;
-                }
-            }
+            Step::Signal(signal) => self.signal(*signal)?,
             Step::Start => {
                 self.told_to_end = false;
                 self.world.start()?;
@@ -212,6 +184,38 @@ impl<W: World> Play<'_, W> {
             Step::Install(program) => self.world.place(program, true)?,
             Step::Remove(program) => self.world.place(program, false)?,
             Step::Pass => {}
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, clients: &[(String, Outgoing)], burst: bool) -> Result<(), String> {
+        for (name, message) in clients {
+            let helper = self.wants_helper(message);
+            let (name, message, asked) = (name.clone(), message.clone(), self.world.now());
+            self.clients.push(Client { name, message, asked, sent: false, outcome: Outcome::NotSent });
+            self.look()?;
+            if !burst {
+                self.world.settle(helper);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, messages: &[Outgoing]) -> Result<(), String> {
+        for message in messages {
+            if self.world.send(message.mtype, &message.mtext)? == Sent::NotYet {
+                self.unsent += 1;
+            }
+        }
+        self.world.settle(messages.iter().any(|message| self.wants_helper(message)));
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), String> {
+        self.world.signal(signal)?;
+        if matches!(signal, Signal::SIGTERM | Signal::SIGKILL | Signal::SIGINT) {
+            self.told_to_end = true;
+            self.watch_it_end()?;
         }
         Ok(())
     }
@@ -256,7 +260,7 @@ impl<W: World> Play<'_, W> {
         runs.sort_by_key(|run| run.start);
         let mut left = BTreeMap::new();
         if self.unsent > 0 {
-            left.insert("a message that could not be sent".to_owned(), self.unsent);
+            left.insert(Left::Unsent, self.unsent);
         }
         for (mtype, mtext) in messages {
             // How many fill a queue is the system's business.
@@ -270,19 +274,16 @@ impl<W: World> Play<'_, W> {
         Ok(Observation { runs, asked: asked.collect(), left, ended, late })
     }
 
-    fn describe(&self, mtype: i64, mtext: &[u8]) -> String {
+    fn describe(&self, mtype: i64, mtext: &[u8]) -> Left {
         if self.filling.contains(&mtype) {
-            return format!("messages of type {mtype} that fill it");
+            return Left::Filling { mtype };
         }
         if let Some(client) = self.clients.iter().find(|client| client.message.id == mtype) {
-            let status = status_of(client.message.layout, mtext);
-            return format!("the answer to {}: {status}", client.name);
+            let said = status_of(client.message.layout, mtext);
+            return Left::Answer { client: client.name.clone(), said };
         }
-        let text = Message::decode(mtext).map_or(mtext, |message| message.text);
-        match shown(text) {
-            text if text.len() <= SHORT => format!("a message of type {mtype}: '{text}'"),
-            _ => format!("a message of type {mtype}"),
-        }
+        let text = shown(Message::decode(mtext).map_or(mtext, |message| message.text));
+        Left::Message { mtype, text: Some(text).filter(|text| text.len() <= SHORT) }
     }
 }
 

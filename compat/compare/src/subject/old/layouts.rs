@@ -2,7 +2,7 @@
 //! it understood.
 #![forbid(unsafe_code)]
 
-use super::Old;
+use super::program::Old;
 use crate::world::real::Daemon;
 use crate::world::stage::Stage;
 use kerneld_protocol::queue::{Buffer, Queue, Select};
