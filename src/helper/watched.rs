@@ -198,6 +198,7 @@ pub(crate) fn code(exit: Option<i32>, signal: Option<i32>) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys;
 
     fn run(script: &str, watch: Watch) -> Outcome {
         let args = vec!["-c".to_owned(), script.to_owned()];
@@ -240,6 +241,8 @@ mod tests {
 
     #[test]
     fn one_that_is_told_to_quit_does() {
+        // As the daemon does at its start: whoever runs the tests in the background may ignore SIGQUIT.
+        sys::default_signals().unwrap();
         let args = vec!["600".to_owned()];
         let helper = Helper { path: "/bin/sleep".into(), args, trigger: None, watch: Watch::Limit(None) };
         let mut running = spawn(&helper).unwrap();
@@ -249,6 +252,7 @@ mod tests {
 
     #[test]
     fn a_poll_that_always_fails_is_given_up_and_the_helper_still_waited_for() {
+        sys::default_signals().unwrap();
         let start = |seconds: &str, limit| {
             let args = vec![seconds.to_owned()];
             let watch = Watch::Limit(limit);
