@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long an intake may take to lock itself in.
+/// How long an intake may take to confine itself.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Signals that a process gets for what it does itself.
@@ -173,7 +173,7 @@ impl IntakeProcess {
         self.hold.tell(Told::SetUp(set_up))?;
         while !ring.ready() {
             if self.hold.ended() || Instant::now() > end {
-                return Err("it did not lock itself in".to_owned());
+                return Err("it did not confine itself".to_owned());
             }
             ring.bell().sleep(Duration::from_millis(20), || ring.ready() || self.hold.ended());
         }
@@ -188,7 +188,7 @@ impl IntakeProcess {
     /// Waits for its end and takes its exit status, which leaves its pid free for others.
     pub(crate) fn reap(&mut self) -> End {
         if self.watch.take().is_some_and(|watch| watch.join().is_err()) {
-            warn!("the intake's log could not be read on");
+            warn!("the intake's log can no longer be read");
         }
         self.child.wait().map_or_else(|error| End::from(error.to_string()), End::from)
     }
@@ -198,11 +198,11 @@ impl Hold {
     /// Tells it something.
     ///
     /// # Errors
-    /// A sentence: it is gone.
+    /// A sentence, when it is gone.
     pub(crate) fn tell(&self, word: Told) -> Result<(), String> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else { return Err("nobody listens".to_owned()) };
-        sender.send(word).map_err(|error| format!("the intake cannot be told: {error}"))
+        sender.send(word).map_err(|error| format!("the intake cannot be reached: {error}"))
     }
 
     /// Has it look at what it was told, should it be waiting for a message.
@@ -289,7 +289,7 @@ fn launch(plan: &Plan, log: Stdio) -> io::Result<Child> {
         .spawn()
 }
 
-/// The first line, which nobody but a process of ours that has not read anything yet can have written.
+/// The first line, which can only come from a process of ours that has not read anything yet.
 fn read_name(mut stdout: ChildStdout, end: Instant) -> io::Result<String> {
     let mut name = Vec::new();
     while name.last() != Some(&b'\n') && name.len() <= MAX_NAME {

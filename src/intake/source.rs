@@ -107,7 +107,7 @@ impl Source {
         }
     }
 
-    /// Writes beside the latest order which number the journal is about to give it.
+    /// Writes next to the latest order which number the journal is about to give it.
     pub(crate) fn note(&self, request: u64) {
         self.reader.note(request);
     }
@@ -181,7 +181,7 @@ impl Source {
     }
 
     fn end(&self, why: &dyn Display) {
-        warn!("the intake sent what no intake sends ({why}): ending it");
+        warn!("the intake sent what a sound intake never sends ({why}): ending it");
         self.intake.hold().kill();
     }
 }

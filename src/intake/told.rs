@@ -50,8 +50,8 @@ pub(crate) struct SetUp {
 pub(crate) fn receive_set_up(sockets: &Path) -> Result<(IpcReceiver<Told>, SetUp), String> {
     // The library makes its socket where temporary files go, which is a setting of the whole process.
     tempfile::env::override_temp_dir(sockets)
-        .map_err(|other| format!("sockets go to {} already", other.display()))?;
-    let failed = |error: &dyn std::fmt::Display| format!("cannot hear the executor: {error}");
+        .map_err(|other| format!("sockets already go to {}", other.display()))?;
+    let failed = |error: &dyn std::fmt::Display| format!("cannot receive from the executor: {error}");
     let (server, name) = IpcOneShotServer::new().map_err(|error| failed(&error))?;
     writeln!(std::io::stdout(), "{name}").map_err(|error| failed(&error))?;
     match server.accept().map_err(|error| failed(&error))? {
@@ -104,7 +104,7 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// A short name of the folder, whatever its path: a socket's may have no more than 107 bytes.
+    /// A short name of the folder, whatever its path: a socket's path may have no more than 107 bytes.
     pub(crate) fn short_path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.folder.as_raw_fd()).into()
     }

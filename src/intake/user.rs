@@ -45,7 +45,7 @@ fn may_become(uid: u32) -> bool {
     has(Capability::CAP_SETUID) && has(Capability::CAP_SETGID) && map.lines().any(|line| maps(line, uid))
 }
 
-/// A line of uid_map: first id inside, first id outside, how many.
+/// A line of uid_map: the first id inside, the first id outside, and how many ids there are.
 fn maps(line: &str, uid: u32) -> bool {
     let numbers: Vec<u64> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     matches!(numbers[..], [first, _, count] if (first..first + count).contains(&u64::from(uid)))

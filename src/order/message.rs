@@ -50,7 +50,7 @@ impl Served {
     }
 }
 
-/// A record of set_persist tells its own length.
+/// A record of set_persist says its own length.
 fn record_end(slot: &[u8; CAPACITY], seen: usize) -> Option<usize> {
     let ends = Layout::ALL.into_iter().filter_map(|layout| {
         let int = |at: usize| usize::try_from(layout.number(slot.get(at..at + 4)?)).ok();

@@ -32,7 +32,7 @@ impl fmt::Display for Refusal {
 
 /// The name of a module or of what an alias stands for, safe to hand to a helper: 1 to [`MAX_NAME`]
 /// printable ASCII characters, none of them white space, a quote, `/` or a shell metacharacter, and
-/// the first neither `-` nor `.`. No other value of this type can be made, nor arrive over a channel.
+/// the first neither `-` nor `.`. No other value of this type can be made, nor arrive from another process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModuleName(String);

@@ -1,5 +1,5 @@
 //! The memory of the ring: a SysV shared memory segment under the queue's key. Like the queue it belongs to
-//! the machine's IPC namespace and outlives every process; the kernel counts who is attached, which tells
+//! the machine's IPC namespace and outlives every process; the kernel counts who is attached, which shows
 //! whether anybody else still touches it.
 #![forbid(unsafe_code)]
 
@@ -87,7 +87,7 @@ impl Memory {
                 "{whose}and not to us: remove it (ipcrm -M {key:#x}), or give another --key"
             ));
         }
-        warn!("{whose}or is not as we make it: removed, and made anew");
+        warn!("{whose}or does not look as we make it: it is removed, and made anew");
         sys::remove_segment(id).map_err(|errno| failed(key, "remove", errno))?;
         match sys::make_segment(key, BYTES) {
             Ok(id) => Self::fresh(id),

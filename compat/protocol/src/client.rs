@@ -60,7 +60,7 @@ impl fmt::Display for Failure {
                 f.write_str("kerneld took the request but has not answered in the time given")
             }
             Failure::Queue(Errno::EACCES) => f.write_str(
-                "the queue does not let this user in (it is open to root unless kerneld is told otherwise)",
+                "the queue is not open to this user (it is open to root alone unless kerneld.toml says otherwise)",
             ),
             Failure::Queue(errno) => write!(f, "the queue refused the request: {}", errno.desc()),
         }
@@ -89,7 +89,7 @@ impl Client {
     /// A client on the queue of `key`.
     ///
     /// # Errors
-    /// [`Failure::NoDaemon`] when the key has no queue; [`Failure::Queue`] when it lets nobody in.
+    /// [`Failure::NoDaemon`] when the key has no queue; [`Failure::Queue`] when it is not open to this user.
     pub fn open(key: i32, layout: Layout) -> Result<Self, Failure> {
         Ok(Client::on(Queue::open(key)?, layout))
     }

@@ -1,4 +1,4 @@
-//! Where the queue and the daemon's state are unless told otherwise.
+//! Where the queue and the daemon's state are, unless an option says otherwise.
 #![forbid(unsafe_code)]
 
 use nix::unistd::Uid;
@@ -16,11 +16,11 @@ pub fn parse_key(text: &str) -> Result<i32, String> {
     match key {
         Some(0) => Err("key 0 is IPC_PRIVATE: nobody else could open that queue".to_owned()),
         Some(key) => Ok(key),
-        None => Err(format!("{text:?} is no key: give a number like 1802861166 or 0x6b65726e")),
+        None => Err(format!("{text:?} is not a key: give a number like 1802861166 or 0x6b65726e")),
     }
 }
 
-/// Where the daemon keeps its state unless told otherwise: `/run/kerneld` for root, else a folder of
+/// Where the daemon keeps its state unless an option says otherwise: `/run/kerneld` for root, else a folder of
 /// the user's own.
 pub fn default_state_dir() -> PathBuf {
     if Uid::effective().is_root() {

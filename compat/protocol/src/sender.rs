@@ -26,7 +26,7 @@ pub struct Sender {
     pub evidence: Evidence,
 }
 
-/// What a [`Sender`] was told by, best first.
+/// The evidence for a [`Sender`], best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
@@ -34,7 +34,7 @@ pub enum Evidence {
     Both,
     /// The request's pid field, and just one living process fits it.
     Request,
-    /// The queue's last sender alone, for the old protocol has no pid field: with several clients at
+    /// The queue's last sender alone, since the old protocol has no pid field: with several clients at
     /// once it may be the wrong one.
     Queue,
 }

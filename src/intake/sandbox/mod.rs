@@ -40,7 +40,7 @@ pub(crate) fn end_with_parent() -> Result<(), String> {
 /// from now on, too.
 ///
 /// # Errors
-/// A sentence with what failed; a kernel without Landlock is no failure.
+/// A sentence with what failed; a kernel without Landlock is not a failure.
 pub(crate) fn leave_file_system() -> Result<(), String> {
     let leave = || {
         Ruleset::default()

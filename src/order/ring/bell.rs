@@ -35,7 +35,7 @@ impl Bell<'_> {
     }
 
     fn wake(self) {
-        // There may be nobody to wake, which is no failure.
+        // There may be nobody to wake, which is not a failure.
         let _ = futex::wake(self.count, futex::Flags::empty(), 1);
     }
 
