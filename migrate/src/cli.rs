@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::apply::open_old_system;
 use crate::apply::tree::write_tree;
 use crate::error::{Error, Result};
+use crate::new::output::OutputFile;
 use crate::old::modules_conf::condition::State;
 use crate::plan::{Plan, Request, Target};
 use crate::report::fleet;
@@ -181,12 +182,11 @@ fn apply(common: &Common, accepted: &[String]) -> Result<bool> {
 }
 
 fn undo(common: &Common, force: bool) -> Result<bool> {
-    match apply::undo(&open_old_system(&common.root)?, force, &mut |_| {})? {
-        apply::Outcome::Unchanged => print("nothing to undo\n")?,
-        apply::Outcome::Changed(paths) => {
-            print(&paths.iter().map(|path| format!("put back: {path}\n")).collect::<String>())?;
-        }
-    }
+    let told = match apply::undo(&open_old_system(&common.root)?, force, &mut |_| {})? {
+        apply::Outcome::Unchanged => "nothing to undo\n".to_owned(),
+        apply::Outcome::Changed(paths) => paths.iter().map(|path| format!("put back: {path}\n")).collect(),
+    };
+    print(&told)?;
     Ok(true)
 }
 
@@ -205,13 +205,17 @@ fn explain(common: &Common, name: &str) -> Result<bool> {
 }
 
 fn legacy_names(common: &Common) -> Result<bool> {
-    let root = common.kernel_root.as_ref().unwrap_or(&common.root);
-    let file = legacy::file(root, common.kernel.as_deref())?;
+    let file = legacy_names_file(common)?;
     match &common.output {
         Some(directory) => drop(write_tree(&[file], directory)?),
         None => print(&String::from_utf8_lossy(&file.content()))?,
     }
     Ok(true)
+}
+
+fn legacy_names_file(common: &Common) -> Result<OutputFile> {
+    let root = common.kernel_root.as_ref().unwrap_or(&common.root);
+    legacy::file(root, common.kernel.as_deref())
 }
 
 /// Prints. A closed pipe ends the printing and is not worth a panic.

@@ -5,7 +5,7 @@
 //! (`O_PATH`, `fstat`) before it is opened for reading, so that neither a pipe nor a device is ever touched.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -123,9 +123,7 @@ impl Root {
     pub fn read_as_is(&self, path: &str) -> Result<Option<Content>> {
         match self.read_regular(path, LARGEST_FILE) {
             Ok(content) => Ok(Some(content)),
-            Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Ok(None)
-            }
+            Err(why) if is_absence(&why) => Ok(None),
             Err(why) => Err(Error::read(path, why)),
         }
     }
@@ -212,16 +210,26 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
+fn is_absence(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 fn check_regular(metadata: &Metadata, limit: u64) -> io::Result<()> {
-    let kind = metadata.file_type();
-    let what = match () {
-        () if kind.is_file() => return check_size(metadata.len(), limit),
+    if metadata.is_file() {
+        check_size(metadata.len(), limit)
+    } else {
+        Err(io::Error::other(format!("it is {}", irregular(metadata.file_type()))))
+    }
+}
+
+/// What a file that is not a regular one is.
+fn irregular(kind: FileType) -> &'static str {
+    match () {
         () if kind.is_dir() => "a directory",
         () if kind.is_fifo() => "a pipe",
         () if kind.is_char_device() || kind.is_block_device() => "a device",
         () => "not a regular file",
-    };
-    Err(io::Error::other(format!("it is {what}")))
+    }
 }
 
 fn check_size(bytes: u64, limit: u64) -> io::Result<()> {

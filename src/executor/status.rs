@@ -4,7 +4,7 @@
 use super::delays::{Delayed, Delays};
 use super::jobs::{Job, Jobs};
 use kerneld_protocol::kdstat;
-use kerneld_protocol::number::atoi;
+use kerneld_protocol::number::{atoi, seconds};
 use kerneld_protocol::request::Command;
 use log::{LevelFilter, debug};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ impl Switches {
         let mut only_type = None;
         for word in words {
             match word.split_once('=') {
-                Some(("delay", seconds)) => switches.delay = seconds_of(seconds),
+                Some(("delay", text)) => switches.delay = seconds(text),
                 Some(("type", number)) => only_type = Some(atoi(number)),
                 _ => {
                     switches.set(word);
@@ -87,15 +87,10 @@ impl Switches {
     }
 
     fn set_delay(&mut self, word: &str) -> bool {
-        let seconds = word.strip_prefix("delay=").map(seconds_of).filter(|seconds| *seconds > 0);
+        let seconds = word.strip_prefix("delay=").map(seconds).filter(|seconds| *seconds > 0);
         self.delay = seconds.unwrap_or(self.delay);
         seconds.is_some()
     }
-}
-
-/// Seconds as `atoi` reads them: 0 for a negative number, and the most there is for one that is too long.
-fn seconds_of(text: &str) -> u32 {
-    u32::try_from(atoi(text).max(0)).unwrap_or(u32::MAX)
 }
 
 /// Keeps the switches, and acts on kdstat's words.

@@ -5,13 +5,16 @@
 //! * [`world`]: taking the steps, in virtual time on the model or in real time on a daemon;
 //! * [`model`]: the old kerneld;
 //! * [`subject`]: what can be compared: the model, a real old kerneld, ours;
-//! * [`observe`]: what was seen;
+//! * [`observe`]: what was seen, [`left`] on the queue too;
+//! * [`cell_name`]: what each thing that was seen is called;
 //! * [`verdict`]: both sides side by side, what may differ and why, all scenarios, the report;
 //! * [`mod@bench`]: how fast both are.
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod cell_name;
 pub mod cli;
+pub mod left;
 pub mod model;
 pub mod observe;
 pub mod pattern;

@@ -1,6 +1,7 @@
 //! What was seen of a subject while a scenario ran.
 #![forbid(unsafe_code)]
 
+use crate::left::Left;
 use kerneld_protocol::wire::{Layout, Message};
 use std::collections::BTreeMap;
 
@@ -84,7 +85,7 @@ pub struct Observation {
     /// Requests that wanted an answer, in order.
     pub asked: Vec<Asked>,
     /// What was left on the queue, with how often.
-    pub left: BTreeMap<String, usize>,
+    pub left: BTreeMap<Left, usize>,
     /// Whether the daemon ended without being told to.
     pub ended: bool,
     /// Milliseconds by which something of ours, or a helper, came late at most: how busy the machine was.

@@ -1,5 +1,6 @@
 //! The model of the old kerneld against the answers that the real one gave.
 
+use kerneld_compare::cell_name::CellName;
 use kerneld_compare::model::Build;
 use kerneld_compare::verdict::cells::compare;
 use kerneld_compare::{scenario, world};
@@ -44,9 +45,14 @@ fn answer_of_the_model(vector: &Recorded) -> (String, String, String) {
     let seen =
         world::model::run(&scenario, Build { new_protocol: vector.layout().has_pid(), word: None }).unwrap();
     let cells = compare("vector", &seen, &seen, &[]);
-    let cell = |what: &str| cells.iter().find(|cell| cell.what == what).unwrap().old.clone();
-    let lines = cells.iter().filter(|cell| cell.what.starts_with("answer a line"));
-    (cell("answer a"), cell("answer a time"), lines.map(|cell| cell.old.as_str()).collect())
+    let cell = |what: CellName| cells.iter().find(|cell| cell.what == what).unwrap().old.clone();
+    let lines =
+        cells.iter().filter(|cell| matches!(&cell.what, CellName::AnswerLine(client, _) if client == "a"));
+    (
+        cell(CellName::Answer("a".into())),
+        cell(CellName::AnswerTime("a".into())),
+        lines.map(|cell| cell.old.as_str()).collect(),
+    )
 }
 
 #[test]

@@ -21,6 +21,11 @@ pub fn strtol(text: &str) -> Option<i64> {
     whole.then(|| number(sign, digits, radix))
 }
 
+/// Seconds as [`atoi`] reads them: 0 for a negative number, and the most there is for one that is too long.
+pub fn seconds(text: &str) -> u32 {
+    u32::try_from(atoi(text).max(0)).unwrap_or(u32::MAX)
+}
+
 fn signed(text: &str) -> (i64, &str) {
     let text = text.trim_start();
     match text.strip_prefix('-') {
@@ -43,6 +48,11 @@ mod tests {
         assert_eq!(["7", " -3x", "", "x", "+5", "0x1"].map(atoi), [7, -3, 0, 0, 5, 0]);
         assert_eq!(atoi("99999999999999999999"), i64::MAX);
         assert_eq!(atoi("-9223372036854775808"), i64::MIN);
+    }
+
+    #[test]
+    fn seconds_are_never_negative_and_never_wrap() {
+        assert_eq!(["90x", "+5", "-1", "", "4294967297"].map(seconds), [90, 5, 0, 0, u32::MAX]);
     }
 
     #[test]

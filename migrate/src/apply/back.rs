@@ -38,12 +38,14 @@ pub(super) fn take_back(root: &Root, mut manifest: Manifest, observer: &mut Obse
 }
 
 fn remove_folders(root: &Root, folders: &[&String]) {
-    for folder in folders {
-        let (parent, name) = split(folder);
-        if let Ok(parent) = open_folder(root, parent) {
-            // someone else's file may be in it by now: then it stays
-            let _ = unlinkat(&parent, name, UnlinkatFlags::RemoveDir);
-        }
+    folders.iter().for_each(|folder| remove_empty_folder(root, folder));
+}
+
+/// Removes a folder, unless someone else's file is in it by now.
+fn remove_empty_folder(root: &Root, folder: &str) {
+    let (parent, name) = split(folder);
+    if let Ok(parent) = open_folder(root, parent) {
+        let _ = unlinkat(&parent, name, UnlinkatFlags::RemoveDir);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::back::{remove_remains, take_back};
 use super::folders::{Folders, lock, lock_existing};
 use super::forward::{commit, prepare, stage};
-use super::manifest::{Manifest, Observer, Phase};
+use super::manifest::{Entry, Manifest, Observer, Phase};
 use crate::account::{Account, Line};
 use crate::error::{Error, Result};
 use crate::new::output::OutputFile;
@@ -99,12 +99,16 @@ pub fn undo(root: &Root, force: bool, observer: &mut Observer) -> Result<Outcome
 /// Refuses to throw away what someone changed in a file after it was written.
 fn check_unchanged(root: &Root, manifest: &Manifest) -> Result<()> {
     for entry in manifest.files.iter().filter(|_| manifest.phase == Phase::Done) {
-        let current = root.read_as_is(&entry.path)?.map(|content| content.bytes);
-        if current.is_some_and(|bytes| bytes != to_bytes(&entry.content)) {
+        if is_changed(root, entry)? {
             return Err(Error::Changed { path: entry.path.clone() });
         }
     }
     Ok(())
+}
+
+fn is_changed(root: &Root, entry: &Entry) -> Result<bool> {
+    let current = root.read_as_is(&entry.path)?;
+    Ok(current.is_some_and(|content| content.bytes != to_bytes(&entry.content)))
 }
 
 /// Whether the planned files, and no others of ours, are in place.

@@ -60,12 +60,13 @@ fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
 
 /// Gives folders their old times back.
 pub(super) fn restore_stamps(root: &Root, stamps: &BTreeMap<String, Stamp>) {
-    for (folder, (seconds, nanoseconds)) in stamps {
-        if let Ok(folder) = open_folder(root, folder) {
-            let stamp = time_spec(*seconds, *nanoseconds);
-            // a folder of someone else keeps its new time: its content is what counts
-            let _ = futimens(&folder, &TimeSpec::UTIME_OMIT, &stamp);
-        }
+    stamps.iter().for_each(|(folder, stamp)| restore_stamp(root, folder, *stamp));
+}
+
+fn restore_stamp(root: &Root, folder: &str, (seconds, nanoseconds): Stamp) {
+    if let Ok(folder) = open_folder(root, folder) {
+        // a folder of someone else keeps its new time: its content is what counts
+        let _ = futimens(&folder, &TimeSpec::UTIME_OMIT, &time_spec(seconds, nanoseconds));
     }
 }
 

@@ -45,15 +45,18 @@ pub(super) fn prepare(
 
 /// The files that have to be written, each with the name under which its old content is kept.
 fn entries(root: &Root, files: &[OutputFile]) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        let current = old_file(root, &file.path)?;
-        if current.as_ref().is_none_or(|bytes| *bytes != file.content()) {
-            let backup = current.map(|_| format!("old-{index}"));
-            entries.push(Entry { path: file.path.clone(), backup, content: from_bytes(&file.content()) });
-        }
+    let entries = files.iter().enumerate().map(|(index, file)| entry(root, index, file));
+    entries.filter_map(Result::transpose).collect()
+}
+
+/// What is to be done for one file: nothing where it is in place already.
+fn entry(root: &Root, index: usize, file: &OutputFile) -> Result<Option<Entry>> {
+    let (current, content) = (old_file(root, &file.path)?, file.content());
+    if current.as_ref() == Some(&content) {
+        return Ok(None);
     }
-    Ok(entries)
+    let backup = current.map(|_| format!("old-{index}"));
+    Ok(Some(Entry { path: file.path.clone(), backup, content: from_bytes(&content) }))
 }
 
 /// The bytes of the regular file at a path; anything else there is an error.

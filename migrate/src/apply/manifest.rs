@@ -69,8 +69,11 @@ impl Manifest {
         if let Some(why) = content.foreign {
             return Err(Error::Untrusted { path, why });
         }
-        let damaged = |why: serde_json::Error| Error::Damaged { path, why: why.to_string() };
-        serde_json::from_slice(&content.bytes).map(Some).map_err(damaged)
+        Manifest::parse(path, &content.bytes).map(Some)
+    }
+
+    fn parse(path: String, bytes: &[u8]) -> Result<Manifest> {
+        serde_json::from_slice(bytes).map_err(|why| Error::Damaged { path, why: why.to_string() })
     }
 
     /// The paths that were written, and where the old file of each is kept.

@@ -77,13 +77,14 @@ impl Row {
     }
 
     fn absent_from(&self, release: &str) -> Today {
-        let place = if self.has_new_name() {
-            format!("not in the kernel {release}, where it would be {}", self.today)
-        } else {
-            format!("not in the kernel {release}")
-        };
         let note = if self.note.is_empty() { String::new() } else { format!(" ({})", self.note) };
-        Today::Absent { name: self.today.to_owned(), why: place + &note }
+        let why = format!("not in the kernel {release}{}{note}", self.where_it_would_be());
+        Today::Absent { name: self.today.to_owned(), why }
+    }
+
+    fn where_it_would_be(&self) -> String {
+        let new_name = self.has_new_name().then_some(self.today);
+        new_name.map(|today| format!(", where it would be {today}")).unwrap_or_default()
     }
 }
 

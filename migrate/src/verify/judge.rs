@@ -183,13 +183,12 @@ fn untried(all: &[String], steps: &[Step]) -> Option<String> {
 
 /// Parameters and the values that count: of several, the last.
 fn values(words: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
-    words
-        .into_iter()
-        .map(|word| {
-            let (key, value) = word.split_once('=').unwrap_or((&word, ""));
-            (underscored(key), value.trim_matches('"').to_owned())
-        })
-        .collect()
+    words.into_iter().map(|word| key_and_value(&word)).collect()
+}
+
+fn key_and_value(word: &str) -> (String, String) {
+    let (key, value) = word.split_once('=').unwrap_or((word, ""));
+    (underscored(key), value.trim_matches('"').to_owned())
 }
 
 /// Words of an insmod line, as the kernel splits them.

@@ -14,10 +14,6 @@ const FILES_WITH_UNSAFE: usize = 4;
 const FOLDERS_OF_THE_DAEMON: usize = 8;
 const FILES_IN_A_FOLDER: usize = 10;
 
-/// Packages (or the workspace) that do not keep a rule yet. A line that is no longer needed fails, so this only ever
-/// gets shorter.
-const PENDING: &[(&str, &[&str])] = &[("very short functions", &["kerneld-migrate"])];
-
 fn top() -> PathBuf {
     fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
 }
@@ -26,26 +22,17 @@ fn top() -> PathBuf {
 fn hold(rule: &str, broken: impl Fn(&Package) -> Vec<String>) {
     let packages = source::workspace(&top()).unwrap();
     let told: Vec<String> =
-        packages.iter().flat_map(|package| judge(rule, &package.name, broken(package))).collect();
+        packages.iter().flat_map(|package| named(&package.name, &broken(package))).collect();
     assert!(told.is_empty(), "{rule}:\n{}", told.join("\n"));
 }
 
 /// Fails where the workspace as a whole breaks `rule`.
-fn hold_together(rule: &str, broken: Vec<String>) {
-    let told = judge(rule, "workspace", broken);
-    assert!(told.is_empty(), "{rule}:\n{}", told.join("\n"));
+fn hold_together(rule: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
 }
 
-/// What `name` has to be told: how it breaks the rule, unless it is pending, or that it need not be pending.
-fn judge(rule: &str, name: &str, broken: Vec<String>) -> Vec<String> {
-    let pending = PENDING.iter().any(|(pending, names)| *pending == rule && names.contains(&name));
-    match (pending, broken.is_empty()) {
-        (true, true) => vec![format!(
-            "{name} keeps this rule now: take it off PENDING in tests/structure/tests/layout.rs"
-        )],
-        (true, false) => vec![],
-        (false, _) => broken.iter().map(|line| format!("{name}: {line}")).collect(),
-    }
+fn named(name: &str, broken: &[String]) -> Vec<String> {
+    broken.iter().map(|line| format!("{name}: {line}")).collect()
 }
 
 fn shown(file: &Path) -> String {
@@ -96,7 +83,7 @@ fn unsafe_code_stays_in_few_files() {
     let programs = packages.iter().filter(|package| !package.folder.starts_with(top().join("tests")));
     let files: Vec<String> = programs.flat_map(sizes::unsafe_files).map(|file| shown(&file)).collect();
     let broken = if files.len() > FILES_WITH_UNSAFE { files } else { vec![] };
-    hold_together("unsafe code in few files", broken);
+    hold_together("unsafe code in few files", &broken);
 }
 
 #[test]
@@ -111,7 +98,7 @@ fn the_daemon_has_few_rooms_with_few_files_each() {
     if folders.len() > FOLDERS_OF_THE_DAEMON {
         broken.push(format!("src holds {} folders", folders.len()));
     }
-    hold_together("few rooms", broken);
+    hold_together("few rooms", &broken);
 }
 
 #[test]
@@ -147,7 +134,7 @@ fn daemon() -> Crate {
 fn the_daemons_rooms_import_and_touch_what_the_table_says() {
     let page = fs::read_to_string(top().join("docs/architecture.md")).unwrap();
     let table = touch::table(&page, "## What may touch what");
-    hold_together("the table of docs/architecture.md", touch::differences(&touch::rooms(&daemon()), &table));
+    hold_together("the table of docs/architecture.md", &touch::differences(&touch::rooms(&daemon()), &table));
 }
 
 /// docs/architecture.md names them.

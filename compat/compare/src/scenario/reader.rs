@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::script::{Expectation, FIRST_ID, Needs, Outgoing, Scenario, Step, TimedStep};
+use crate::cell_name::is_client_name;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::{Layout, Message};
 use kerneld_recorder::Plan;
@@ -171,6 +172,11 @@ impl Reader {
             Some(times) => (1..=times).map(|n| format!("{client}{n}")).collect(),
             None => vec![client],
         };
+        if let Some(name) = names.iter().find(|name| !is_client_name(name)) {
+            return Err(format!(
+                "ask = {name:?}: a client's name is not empty and holds no blank and no apostrophe"
+            ));
+        }
         let template = raw.clone();
         let mut clients = Vec::new();
         for (at, name) in names.into_iter().enumerate() {
@@ -271,6 +277,10 @@ mod tests {
         assert!(two.starts_with("s.toml:3: ") && two.contains("ask = \"a\""), "{two}");
         let both = error("about = \"x\"\n[[step]]\nask = \"a\"\ncommand = 2\nstart = true\n");
         assert!(both.contains("one thing"), "{both}");
+        let blank = error("about = \"x\"\n[[step]]\nask = \"a time\"\ncommand = 2\n");
+        assert!(blank.starts_with("s.toml:2: ") && blank.contains("\"a time\""), "{blank}");
+        let cell = error("about = \"x\"\nstep = []\n[[expect]]\nwhat = \"answr a\"\nis = \"none\"\n");
+        assert!(cell.starts_with("s.toml:4: ") && cell.contains("\"answr a\" names no cell"), "{cell}");
         assert!(error("about = \"x\"\n[[step]]\nsignal = \"HUB\"\n").contains("HUB"));
         assert!(error("about = \"x\"\n[[step]]\nstart = true\ntext = \"x\"\n").contains("belong to ask"));
         assert!(error("about = \"x\"\n[[step]]\npost = 9\ntext-hex = \"0g\"\n").contains("hexadecimal"));

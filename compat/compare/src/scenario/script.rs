@@ -1,6 +1,7 @@
 //! What a scenario consists of.
 #![forbid(unsafe_code)]
 
+use crate::cell_name::CellName;
 use crate::pattern::Pattern;
 use kerneld_protocol::wire::Layout;
 use kerneld_recorder::Plan;
@@ -146,7 +147,7 @@ pub struct Expectation {
     /// On which side; both if not said.
     pub side: Option<Side>,
     /// Which cell of the comparison: `answer a status`…
-    pub what: String,
+    pub what: CellName,
     /// What it holds.
     pub is: Pattern,
 }

@@ -1,6 +1,7 @@
 //! Two observations side by side: cells that agree, differ as intended, or just differ.
 #![forbid(unsafe_code)]
 
+use crate::cell_name::{About, CellName, Helper};
 use crate::observe::{Asked, Observation, Outcome, Run, shown, when};
 use crate::scenario::{Expectation, Side};
 use crate::verdict::differences::Difference;
@@ -10,12 +11,6 @@ use std::collections::BTreeMap;
 
 /// What a side shows in a cell that it does not have.
 pub const NOTHING: &str = "-";
-
-/// The cell that says in which order helpers were started.
-pub const ORDER: &str = "order of helpers";
-
-/// The cell that says how many helpers ran at the same time.
-const OVERLAP: &str = "lasting helpers at once";
 
 /// The variable that says which process a request came from.
 const TRIGGER: &str = "KERNELD_TRIGGER";
@@ -30,20 +25,13 @@ const LASTING: u64 = 500;
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
     /// What it is.
-    pub what: String,
+    pub what: CellName,
     /// On the old side.
     pub old: String,
     /// On the new side.
     pub new: String,
     /// Whether they agree.
     pub verdict: Verdict,
-}
-
-impl Cell {
-    /// Whether it says when something was, or in which order, or what overlapped.
-    pub(crate) fn is_about_time(&self) -> bool {
-        self.what.ends_with(" time") || self.what == ORDER || self.what == OVERLAP
-    }
 }
 
 /// How the sides of a cell relate.
@@ -83,7 +71,7 @@ pub fn compare(
     all
 }
 
-fn judge(scenario: &str, what: &str, old: &str, new: &str, differences: &[Difference]) -> Cell {
+fn judge(scenario: &str, what: &CellName, old: &str, new: &str, differences: &[Difference]) -> Cell {
     let verdict = if old == new {
         Verdict::Same
     } else {
@@ -93,7 +81,7 @@ fn judge(scenario: &str, what: &str, old: &str, new: &str, differences: &[Differ
             why: reason.why.clone(),
         })
     };
-    Cell { what: what.to_owned(), old: old.to_owned(), new: new.to_owned(), verdict }
+    Cell { what: what.clone(), old: old.to_owned(), new: new.to_owned(), verdict }
 }
 
 /// Expectations that were not met, a sentence each.
@@ -116,71 +104,87 @@ pub fn unmet(expectations: &[Expectation], cells: &[Cell]) -> Vec<String> {
     unmet
 }
 
-type Seen = Vec<(String, String)>;
+type Seen = Vec<(CellName, String)>;
 
 fn cells(observation: &Observation) -> Seen {
     let mut cells = Seen::new();
     observation.asked.iter().for_each(|asked| answer_cells(asked, &mut cells));
-    let mut labels: BTreeMap<String, usize> = BTreeMap::new();
-    let mut order = Vec::new();
-    for run in &observation.runs {
-        let label = label(run);
-        let count = labels.entry(label.clone()).and_modify(|count| *count += 1).or_insert(1);
-        let label = if *count > 1 { format!("{label} #{count}") } else { label };
-        cells.push((format!("{label} argv"), run.command_line()));
-        cells.push((format!("{label} env"), environment(run)));
-        cells.push((format!("{label} trigger"), trigger(run)));
-        cells.push((format!("{label} time"), when(run.start)));
-        order.push(label);
+    let helpers = helpers(&observation.runs);
+    for (run, helper) in observation.runs.iter().zip(&helpers) {
+        let about = |about| CellName::Helper(helper.clone(), about);
+        cells.push((about(About::Argv), run.command_line()));
+        cells.push((about(About::Env), environment(run)));
+        cells.push((about(About::Trigger), trigger(run)));
+        cells.push((about(About::Time), when(run.start)));
     }
-    cells.push((ORDER.to_owned(), order.join(", ")));
-    cells.push((OVERLAP.to_owned(), at_once(&observation.runs).to_string()));
+    let order: Vec<String> = helpers.iter().map(Helper::to_string).collect();
+    cells.push((CellName::Order, order.join(", ")));
+    cells.push((CellName::Overlap, at_once(&observation.runs).to_string()));
     let left = observation.left.iter();
-    cells.extend(left.map(|(what, count)| (format!("left on the queue: {what}"), count.to_string())));
-    cells.push(("daemon".to_owned(), if observation.ended { "ended" } else { "runs" }.to_owned()));
+    cells.extend(left.map(|(what, count)| (CellName::Left(what.clone()), count.to_string())));
+    cells.push((CellName::Daemon, if observation.ended { "ended" } else { "runs" }.to_owned()));
     cells
 }
 
-/// A helper that one side did not run is one cell, not three.
+/// What the helpers are called.
+fn helpers(runs: &[Run]) -> Vec<Helper> {
+    let mut counts: BTreeMap<Helper, usize> = BTreeMap::new();
+    let mut number = |run| {
+        let first = helper(run);
+        let count = *counts.entry(first.clone()).and_modify(|count| *count += 1).or_insert(1);
+        Helper { count, ..first }
+    };
+    runs.iter().map(&mut number).collect()
+}
+
+/// A helper that one side did not run is one cell, not four.
 fn pair_helpers(old: &mut Seen, new: &mut Seen) {
     fold_unpaired(old, new);
     fold_unpaired(new, old);
     // Order says something only of the same helpers.
-    let helpers = |seen: &Seen| seen.iter().filter(|(what, _)| what.ends_with(" argv")).count();
-    let folded = |seen: &Seen| seen.iter().any(|(what, _)| what.starts_with("ran only here: "));
+    let helpers = |seen: &Seen| seen.iter().filter(|(what, _)| helper_of(what).is_some()).count();
+    let folded = |seen: &Seen| seen.iter().any(|(what, _)| matches!(what, CellName::OnlyHere(_)));
     if helpers(old) < 2 || folded(old) || folded(new) {
-        old.retain(|(what, _)| what != ORDER);
-        new.retain(|(what, _)| what != ORDER);
+        old.retain(|(what, _)| *what != CellName::Order);
+        new.retain(|(what, _)| *what != CellName::Order);
+    }
+}
+
+/// The helper whose command line a cell shows: each has one.
+const fn helper_of(what: &CellName) -> Option<&Helper> {
+    match what {
+        CellName::Helper(helper, About::Argv) => Some(helper),
+        _ => None,
     }
 }
 
 fn fold_unpaired(side: &mut Seen, other: &Seen) {
-    let lacks = |what: &str| !other.iter().any(|(name, _)| name == what);
-    let unpaired: Vec<String> = side
-        .iter()
-        .filter_map(|(what, _)| what.strip_suffix(" argv").filter(|_| lacks(what)).map(str::to_owned))
-        .collect();
-    for label in unpaired {
-        let time =
-            side.iter().find(|(what, _)| *what == format!("{label} time")).map(|(_, time)| time.clone());
-        let about = ["env", "trigger", "time"].map(|what| format!("{label} {what}"));
-        side.retain(|(what, _)| !about.contains(what));
-        let cell = side.iter_mut().find(|(what, _)| *what == format!("{label} argv"));
+    let lacks = |what: &CellName| !other.iter().any(|(name, _)| name == what);
+    let unpaired =
+        side.iter().filter(|(what, _)| lacks(what)).filter_map(|(what, _)| helper_of(what).cloned());
+    for helper in unpaired.collect::<Vec<_>>() {
+        let is = |what: &CellName, about| *what == CellName::Helper(helper.clone(), about);
+        let time = side.iter().find(|(what, _)| is(what, About::Time)).map(|(_, time)| time.clone());
+        side.retain(|(what, _)| {
+            ![About::Env, About::Trigger, About::Time].iter().any(|about| is(what, *about))
+        });
+        let cell = side.iter_mut().find(|(what, _)| is(what, About::Argv));
         if let (Some((what, seen)), Some(time)) = (cell, time) {
-            *what = format!("ran only here: {label}");
+            *what = CellName::OnlyHere(helper.clone());
             *seen = format!("{seen}, {time}");
         }
     }
 }
 
-/// What a helper is about, the same for both daemons.
-fn label(run: &Run) -> String {
+/// What a helper is about, as if it were the first of its kind.
+fn helper(run: &Run) -> Helper {
+    let action = match run.program.as_str() {
+        "modprobe" if run.args.iter().any(|arg| arg == "-r") => "unload",
+        "modprobe" => "load",
+        other => other,
+    };
     let text = abbreviated(run.args.last().map_or("", String::as_str));
-    match run.program.as_str() {
-        "modprobe" if run.args.iter().any(|arg| arg == "-r") => format!("unload '{text}'"),
-        "modprobe" => format!("load '{text}'"),
-        other => format!("{other} '{text}'"),
-    }
+    Helper { action: action.to_owned(), text, count: 1 }
 }
 
 fn abbreviated(text: &str) -> String {
@@ -216,22 +220,21 @@ fn at_once(runs: &[Run]) -> usize {
 }
 
 fn answer_cells(asked: &Asked, cells: &mut Seen) {
-    let name = &asked.client;
-    let mut add = |what: &str, seen: String| cells.push((format!("answer {name}{what}"), seen));
-    match &asked.outcome {
-        Outcome::Killed => {}
-        Outcome::Never => add("", "none".to_owned()),
-        Outcome::NotSent => add("", "request not sent".to_owned()),
-        Outcome::Answer { status: None, text, .. } => {
-            add("", format!("in another layout: {}", shown(text)));
-        }
-        Outcome::Answer { status: Some(status), text, after } => {
-            add("", format!("status {status}"));
-            add(" time", when(*after));
-            for (at, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-                add(&format!(" line {}", at + 1), without_pids(&shown(line)));
-            }
-        }
+    let name = || asked.client.clone();
+    let answer = match &asked.outcome {
+        Outcome::Killed => return,
+        Outcome::Never => "none".to_owned(),
+        Outcome::NotSent => "request not sent".to_owned(),
+        Outcome::Answer { status: None, text, .. } => format!("in another layout: {}", shown(text)),
+        Outcome::Answer { status: Some(status), .. } => format!("status {status}"),
+    };
+    cells.push((CellName::Answer(name()), answer));
+    if let Outcome::Answer { status: Some(_), text, after } = &asked.outcome {
+        cells.push((CellName::AnswerTime(name()), when(*after)));
+        let lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
+        cells.extend(
+            lines.map(|(at, line)| (CellName::AnswerLine(name(), at + 1), without_pids(&shown(line)))),
+        );
     }
 }
 
@@ -254,9 +257,9 @@ mod tests {
         Run { program: "modprobe".to_owned(), args, env: BTreeMap::new(), start, end: Some(end) }
     }
 
-    fn verdicts(cells: &[Cell]) -> Vec<(&str, bool)> {
+    fn verdicts(cells: &[Cell]) -> Vec<(String, bool)> {
         let differing = cells.iter().filter(|cell| cell.verdict != Verdict::Same);
-        differing.map(|cell| (cell.what.as_str(), cell.verdict == Verdict::Unexplained)).collect()
+        differing.map(|cell| (cell.what.to_string(), cell.verdict == Verdict::Unexplained)).collect()
     }
 
     #[test]
@@ -267,12 +270,18 @@ mod tests {
         };
         let new = Observation { runs: vec![run(&["-q", "a"], 0, 5)], ..Default::default() };
         let cells = compare("s", &old, &new, &[]);
-        assert_eq!(verdicts(&cells), [("load 'a' argv", true), ("ran only here: unload 'a'", true)]);
+        assert_eq!(
+            verdicts(&cells),
+            [("load 'a' argv".to_owned(), true), ("ran only here: unload 'a'".to_owned(), true)]
+        );
         let text = "[[difference]]\nid = \"x\"\nscenario = \"s\"\nwhat = \"* argv\"\nold = \"modprobe -k {n}\"\n\
                     new = \"modprobe -q {n}\"\nwhy = \"w\"\ndocs = \"d\"\n";
         let differences = crate::verdict::differences::parse(text, Path::new("d")).unwrap();
         let cells = compare("s", &old, &new, &differences);
-        assert_eq!(verdicts(&cells), [("load 'a' argv", false), ("ran only here: unload 'a'", true)]);
+        assert_eq!(
+            verdicts(&cells),
+            [("load 'a' argv".to_owned(), false), ("ran only here: unload 'a'".to_owned(), true)]
+        );
     }
 
     #[test]
@@ -282,7 +291,10 @@ mod tests {
         let two =
             Observation { runs: vec![run(&["b"], 0, 600), run(&["a"], 700, 1400)], ..Default::default() };
         let cells = compare("s", &one, &two, &[]);
-        assert_eq!(verdicts(&cells), [("order of helpers", true), ("lasting helpers at once", true)]);
+        assert_eq!(
+            verdicts(&cells),
+            [("order of helpers".to_owned(), true), ("lasting helpers at once".to_owned(), true)]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `differences.toml`: each intended difference between old and new, with its reason.
 #![forbid(unsafe_code)]
 
+use crate::cell_name::{CellName, check_pattern};
 use crate::pattern::Pattern;
 use serde::Deserialize;
 use std::path::Path;
@@ -13,7 +14,7 @@ pub struct Difference {
     pub id: String,
     /// In which scenarios it is seen.
     pub scenario: Scenarios,
-    /// In which cells.
+    /// In which cells: what their names look like.
     pub what: Pattern,
     /// What the old kerneld does. A `{name}` that is in both `old` and `new` stands for the same text.
     pub old: Pattern,
@@ -84,8 +85,8 @@ impl Difference {
     }
 
     /// Whether it explains this cell.
-    pub fn explains(&self, scenario: &str, what: &str, old: &str, new: &str) -> bool {
-        if !self.scenario.include(scenario) || !self.what.matches(what) {
+    pub fn explains(&self, scenario: &str, what: &CellName, old: &str, new: &str) -> bool {
+        if !self.scenario.include(scenario) || !self.what.matches(&what.to_string()) {
             return false;
         }
         match (self.old.bind(old), self.new.bind(new)) {
@@ -101,7 +102,7 @@ impl Difference {
 ///
 /// # Errors
 /// A sentence with file, line and what is wrong there; two entries of one id; an entry that accepts
-/// just anything, and so would hide what goes wrong later.
+/// just anything, and so would hide what goes wrong later; one whose `what` no cell can be called.
 pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
     let all = read(text, file)?.difference;
     for (at, difference) in all.iter().enumerate() {
@@ -112,6 +113,8 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
             let why = "accepts anything: name the cell, and what is seen in it on either side";
             return Err(format!("{}: the difference {:?} {why}", file.display(), difference.id));
         }
+        check_pattern(difference.what.as_str())
+            .map_err(|why| format!("{}: the difference {:?}: {why}", file.display(), difference.id))?;
     }
     Ok(all)
 }
@@ -160,13 +163,26 @@ mod tests {
         docs = "docs/behaviour.md"
     "#;
 
+    fn what(text: &str) -> CellName {
+        format!("helper '{text}' argv").parse().unwrap()
+    }
+
+    #[test]
+    fn an_entry_that_no_cell_is_called_like_is_told_with_its_name() {
+        let error = parse(&ENTRY.replace("* argv", "* args"), Path::new("d.toml")).unwrap_err();
+        assert!(
+            error.starts_with("d.toml: the difference \"argv\": \"helper * args\" names no cell"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn a_name_stands_for_the_same_on_both_sides() {
         let all = parse(ENTRY, Path::new("d.toml")).unwrap();
-        let explains = |new| all[0].explains("load-a", "helper ppp argv", "modprobe -k -s ppp", new);
+        let explains = |new| all[0].explains("load-a", &what("ppp"), "modprobe -k -s ppp", new);
         assert!(explains("modprobe -q -- ppp"));
         assert!(!explains("modprobe -q -- slip"));
-        assert!(!all[0].explains("other", "helper ppp argv", "modprobe -k -s ppp", "modprobe -q -- ppp"));
+        assert!(!all[0].explains("other", &what("ppp"), "modprobe -k -s ppp", "modprobe -q -- ppp"));
     }
 
     #[test]
@@ -179,8 +195,7 @@ mod tests {
         assert!(some.names("unload") && some.names("load-fold") && !some.names("load"));
         let all = named("*");
         assert!(
-            !all.names("load")
-                && all.explains("load", "helper a argv", "modprobe -k -s a", "modprobe -q -- a")
+            !all.names("load") && all.explains("load", &what("a"), "modprobe -k -s a", "modprobe -q -- a")
         );
     }
 

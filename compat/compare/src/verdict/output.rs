@@ -76,7 +76,7 @@ fn cells(scenario: &ScenarioReport, report: &Report, all: bool) -> Table {
     table.set_header(["", "", &format!("old: {}", report.old), &format!("new: {}", report.new), "why"]);
     for cell in scenario.cells.iter().filter(|cell| all || cell.verdict != Verdict::Same) {
         let (mark, why) = mark(cell);
-        table.add_row([mark, &cell.what, &cell.old, &cell.new, &why]);
+        table.add_row([mark, &cell.what.to_string(), &cell.old, &cell.new, &why]);
     }
     table
 }

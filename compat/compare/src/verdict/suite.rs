@@ -1,10 +1,11 @@
 //! Runs scenarios on both subjects, several at a time, and gathers the report.
 #![forbid(unsafe_code)]
 
+use crate::cell_name::CellName;
 use crate::observe::Observation;
 use crate::scenario::Scenario;
 use crate::subject::Subject;
-use crate::verdict::cells::{Cell, ORDER, Verdict, compare, unmet};
+use crate::verdict::cells::{Cell, Verdict, compare, unmet};
 use crate::verdict::differences::Difference;
 use serde::Serialize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -184,8 +185,8 @@ impl Suite<'_> {
             Ok((old, new)) => (compare(&scenario.name, &old, &new, self.differences), None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        cells.retain(|cell| cell.what != ORDER || !scenario.has_burst());
-        cells.retain(|cell| !times_left_out || !cell.is_about_time());
+        cells.retain(|cell| cell.what != CellName::Order || !scenario.has_burst());
+        cells.retain(|cell| !times_left_out || !cell.what.is_about_time());
         let (name, about) = (scenario.name.clone(), scenario.about.clone());
         let mut report =
             ScenarioReport { name, about, cells, error, times_left_out, ..ScenarioReport::default() };
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     fn report(new: &str, verdict: Verdict, error: Option<&str>) -> ScenarioReport {
-        let (what, old) = ("answer a".to_owned(), "status 0".to_owned());
+        let (what, old) = (CellName::Answer("a".to_owned()), "status 0".to_owned());
         ScenarioReport {
             name: "load".to_owned(),
             about: "a load".to_owned(),

@@ -2,6 +2,7 @@
 //! time on the model's.
 #![forbid(unsafe_code)]
 
+use crate::left::Left;
 use crate::observe::{Asked, Observation, Outcome, Run, shown};
 use crate::scenario::{Outgoing, Scenario, Step};
 use kerneld_protocol::wire::{Layout, Message};
@@ -259,7 +260,7 @@ impl<W: World> Play<'_, W> {
         runs.sort_by_key(|run| run.start);
         let mut left = BTreeMap::new();
         if self.unsent > 0 {
-            left.insert("a message that could not be sent".to_owned(), self.unsent);
+            left.insert(Left::Unsent, self.unsent);
         }
         for (mtype, mtext) in messages {
             // How many fill a queue is the system's business.
@@ -273,19 +274,16 @@ impl<W: World> Play<'_, W> {
         Ok(Observation { runs, asked: asked.collect(), left, ended, late })
     }
 
-    fn describe(&self, mtype: i64, mtext: &[u8]) -> String {
+    fn describe(&self, mtype: i64, mtext: &[u8]) -> Left {
         if self.filling.contains(&mtype) {
-            return format!("messages of type {mtype} that fill it");
+            return Left::Filling { mtype };
         }
         if let Some(client) = self.clients.iter().find(|client| client.message.id == mtype) {
-            let status = status_of(client.message.layout, mtext);
-            return format!("the answer to {}: {status}", client.name);
+            let said = status_of(client.message.layout, mtext);
+            return Left::Answer { client: client.name.clone(), said };
         }
-        let text = Message::decode(mtext).map_or(mtext, |message| message.text);
-        match shown(text) {
-            text if text.len() <= SHORT => format!("a message of type {mtype}: '{text}'"),
-            _ => format!("a message of type {mtype}"),
-        }
+        let text = shown(Message::decode(mtext).map_or(mtext, |message| message.text));
+        Left::Message { mtype, text: Some(text).filter(|text| text.len() <= SHORT) }
     }
 }
 

@@ -20,13 +20,11 @@ struct Boot {
 impl Boot {
     /// Has a module loaded at boot, once, however many lines ask for it.
     fn load(&mut self, module: String, line: LineId) {
-        match self.place.get(&module) {
-            Some(index) => self.lines[*index].from.push(line),
-            None => {
-                self.place.insert(module.clone(), self.lines.len());
-                self.lines.push(OutputLine { text: module, from: vec![line] });
-            }
+        let index = *self.place.entry(module.clone()).or_insert(self.lines.len());
+        if index == self.lines.len() {
+            self.lines.push(OutputLine { text: module, from: vec![] });
         }
+        self.lines[index].from.push(line);
     }
 }
 

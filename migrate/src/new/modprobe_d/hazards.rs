@@ -198,10 +198,15 @@ fn gone_from_proc(text: &str) -> Option<&str> {
     text.match_indices("/proc/").find_map(|(at, _)| {
         let path = text[at..].split([' ', '\t', ';', '"', '\'', ')', '|', '&', '<', '>']).next()?;
         let first = path["/proc/".len()..].split('/').next()?;
-        let is_known = PROC.contains(&first) || first.is_empty() || first.contains(['$', '*', '?', '[', '`']);
-        let is_process = first.bytes().all(|byte| byte.is_ascii_digit());
-        (!is_known && !is_process).then_some(path)
+        (!is_in_proc(first)).then_some(path)
     })
+}
+
+/// Whether /proc has a first component of that name today, or may have: a shell puts its value in.
+fn is_in_proc(first: &str) -> bool {
+    let is_known = PROC.contains(&first) || first.is_empty() || first.contains(['$', '*', '?', '[', '`']);
+    let is_process = first.bytes().all(|byte| byte.is_ascii_digit());
+    is_known || is_process
 }
 
 #[cfg(test)]

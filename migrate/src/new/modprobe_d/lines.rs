@@ -219,10 +219,7 @@ impl<'a> Writer<'a> {
     /// Whether the kernel has an alias itself, and for this module alone.
     fn is_kernels_own(&self, form: &str, target: &str) -> bool {
         self.kernel.is_some_and(|kernel| {
-            let answer = match form.ends_with('*') {
-                true => kernel.aliases().of_pattern(form).iter().map(String::as_str).collect(),
-                false => kernel.aliases().answer(form),
-            };
+            let answer = kernels_answer(kernel, form);
             let is_target = |module: &&str| underscored(module) == underscored(target);
             answer.iter().any(is_target) && answer.iter().all(|module| kernel.loads_with(target, module))
         })
@@ -231,10 +228,7 @@ impl<'a> Writer<'a> {
     pub(in crate::new) fn is_module(&self, name: &str) -> bool {
         match self.kernel {
             Some(kernel) => kernel.has_module(name) || kernel.is_builtin(name),
-            None => {
-                matches!(modules::today(name, None), Today::Module { name: today, .. } | Today::Builtin { name: today }
-                if underscored(&today) == underscored(name))
-            }
+            None => is_todays_name(name),
         }
     }
 
@@ -262,4 +256,22 @@ pub(in crate::new) fn pattern(name: &str) -> String {
         None => (name, ""),
     };
     format!("{}{wild}", body.replace('*', "[*]").replace('?', "[?]"))
+}
+
+/// Whether the table of modules knows the name as one of today's.
+fn is_todays_name(name: &str) -> bool {
+    match modules::today(name, None) {
+        Today::Module { name: today, .. } | Today::Builtin { name: today } => {
+            underscored(&today) == underscored(name)
+        }
+        _ => false,
+    }
+}
+
+/// The modules with which the kernel itself answers a request, or those of a pattern as it is written.
+fn kernels_answer<'a>(kernel: &'a Kernel, form: &str) -> Vec<&'a str> {
+    match form.ends_with('*') {
+        true => kernel.aliases().of_pattern(form).iter().map(String::as_str).collect(),
+        false => kernel.aliases().answer(form),
+    }
 }

@@ -17,14 +17,19 @@ pub const ROOTS: [&str; 4] = [
 
 /// Reads all crontabs.
 pub(super) fn read(root: &Root, account: &mut Account, found: &mut Found) {
-    let of_root = ROOTS.iter().map(|path| ((*path).to_owned(), false));
-    let others = root.list("/etc/cron.d").into_iter().map(|name| format!("/etc/cron.d/{name}"));
-    let with_user = std::iter::once("/etc/crontab".to_owned()).chain(others).map(|path| (path, true));
-    for (path, has_user) in of_root.chain(with_user) {
+    for (path, has_user) in tables(root) {
         if let Err(why) = table(root, &path, has_user, account, found) {
             found.notes.push(why.to_string());
         }
     }
+}
+
+/// Where crontabs may be, and whether their lines have a column for the user.
+fn tables(root: &Root) -> impl Iterator<Item = (String, bool)> {
+    let of_root = ROOTS.iter().map(|path| ((*path).to_owned(), false));
+    let others = root.list("/etc/cron.d").into_iter().map(|name| format!("/etc/cron.d/{name}"));
+    let with_user = std::iter::once("/etc/crontab".to_owned()).chain(others).map(|path| (path, true));
+    of_root.chain(with_user)
 }
 
 fn concerns(text: &str) -> bool {

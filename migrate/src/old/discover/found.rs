@@ -1,5 +1,7 @@
 //! What was found in an old system: starts of kerneld, modules loaded by name, crontabs that clean up.
 
+use kerneld_protocol::number::seconds;
+
 use crate::account::LineId;
 
 /// Seconds between autocleans unless kerneld is told otherwise (kerneld.c).
@@ -26,8 +28,7 @@ impl Start {
             if word == "keep" {
                 start.keep = true;
             } else if let Some(number) = word.strip_prefix("delay=") {
-                let length = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
-                start.delay = Some(number[..length].parse().unwrap_or(0));
+                start.delay = Some(seconds(number));
             } else {
                 start.others.push(word.to_owned());
             }
@@ -104,6 +105,7 @@ mod tests {
         assert_eq!((start.delay, start.keep, start.autoclean()), (Some(30), true, None));
         assert_eq!(Start::read(0, ["delay=120x"]).autoclean(), Some(120));
         assert_eq!(Start::read(0, ["delay=0"]).autoclean(), None);
+        assert_eq!(Start::read(0, ["delay=+90"]).autoclean(), Some(90));
         assert_eq!(Start::read(0, []).autoclean(), Some(60));
     }
 }

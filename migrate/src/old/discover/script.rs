@@ -8,6 +8,9 @@ use crate::old::input;
 use crate::old::shell::{Simple, parse_part};
 use crate::root::Root;
 
+const VARIABLE_ARGUMENTS: &str =
+    "kerneld's arguments come from variables of the script, which only the running script knows";
+
 const SPEAKS_OF: [&str; 4] = ["kerneld", "modprobe", "insmod", "rmmod"];
 
 fn concerns(line: &str) -> bool {
@@ -163,9 +166,7 @@ fn without_flags<'a>(words: &'a [Option<&'a str>]) -> &'a [Option<&'a str>] {
 impl At<'_> {
     fn started(&mut self, arguments: &[Option<&str>]) {
         let Some(words) = arguments.iter().copied().collect::<Option<Vec<&str>>>() else {
-            let why =
-                "kerneld's arguments come from variables of the script, which only the running script knows";
-            return self.account.needs_attention(self.line, Kind::Script, why);
+            return self.account.needs_attention(self.line, Kind::Script, VARIABLE_ARGUMENTS);
         };
         self.found.starts.push(Start::read(self.line, words));
         self.account.rewritten(self.line, "kernels from 2.1.90 on run modprobe themselves");

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kerneld_protocol::number::atoi;
+
 use super::words::{Environment, Word, split};
 use crate::account::{Kind, Question};
 use crate::error::{self, Error};
@@ -116,7 +118,7 @@ fn compare(text: &str, environment: &Environment, numeric: bool) -> Result<Decis
         let (left, right) = (known(left)?, known(right)?);
         let operator = operator.text.as_str();
         let holds = if numeric {
-            holds(operator, number(left).cmp(&number(right)))
+            holds(operator, atoi(left).cmp(&atoi(right)))
         } else {
             holds(operator, left.cmp(right))
         };
@@ -143,14 +145,6 @@ fn holds(operator: &str, ordering: std::cmp::Ordering) -> Option<bool> {
         ">=" => ordering.is_ge(),
         _ => return None,
     })
-}
-
-/// The number at the start of a word, as C's atoi reads it.
-fn number(word: &str) -> i64 {
-    let digits = word.strip_prefix('-').unwrap_or(word);
-    let length = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let value = digits[..length].parse().unwrap_or(0);
-    if word.starts_with('-') { -value } else { value }
 }
 
 fn known(word: &Word) -> Result<&str, Question> {
@@ -185,6 +179,8 @@ mod tests {
             ("2.10 < 2.9", true),
             ("-n 10 < 9", false),
             ("-n 10 >= 10", true),
+            ("-n +10 == 10", true),
+            ("-n 99999999999999999999 > 1", true),
             ("`uname -r` == 2.4.20", true),
             ("$(kernelversion) > 2.2", true),
             ("yes", true),

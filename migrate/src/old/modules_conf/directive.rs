@@ -218,15 +218,21 @@ impl<'a> Cursor<'a> {
         let (offset, rest) = self.rest();
         split(rest, offset, environment)
     }
+
+    /// The rest of the line as words, of which there has to be one; `missing` says what is wrong otherwise.
+    fn some_words(
+        &self,
+        environment: &Environment,
+        missing: impl Fn() -> String,
+    ) -> Result<Vec<Word>, Problem> {
+        let words = self.words(environment);
+        if words.is_empty() { Err(Problem::unreadable(self.line.len(), missing())) } else { Ok(words) }
+    }
 }
 
 fn alias(mut cursor: Cursor, environment: &Environment) -> Result<Directive, Problem> {
     let name = cursor.name()?;
-    let targets = cursor.words(environment);
-    if targets.is_empty() {
-        let message = format!("the alias {name} has no target");
-        return Err(Problem::unreadable(cursor.line.len(), message));
-    }
+    let targets = cursor.some_words(environment, || format!("the alias {name} has no target"))?;
     Ok(Directive::Alias { name, targets })
 }
 
@@ -253,11 +259,8 @@ fn list(
     environment: &Environment,
 ) -> Result<Directive, Problem> {
     let name = cursor.name()?;
-    let members = cursor.words(environment);
-    if members.is_empty() {
-        let message = format!("no modules are given for {} {name}", kind.keyword());
-        return Err(Problem::unreadable(cursor.line.len(), message));
-    }
+    let missing = || format!("no modules are given for {} {name}", kind.keyword());
+    let members = cursor.some_words(environment, missing)?;
     Ok(Directive::List { kind, name, members, add })
 }
 
@@ -265,10 +268,8 @@ fn command(kind: CommandKind, mut cursor: Cursor) -> Result<Directive, Problem> 
     let name = cursor.name()?;
     let (offset, text) = cursor.rest();
     if text.is_empty() {
-        return Err(Problem::unreadable(
-            offset,
-            format!("no command is given for {} {name}", kind.keyword()),
-        ));
+        let message = format!("no command is given for {} {name}", kind.keyword());
+        return Err(Problem::unreadable(offset, message));
     }
     Ok(Directive::Command { kind, name, text: text.to_owned() })
 }

@@ -102,10 +102,7 @@ impl Meaning {
     fn mention(&mut self, name: &str) {
         if self.seen.insert(name.to_owned()) {
             self.names.push(name.to_owned());
-            if let Some((major, minor)) = name.rsplit_once('-')
-                && major.contains("-major-")
-                && minor.bytes().all(|byte| byte.is_ascii_digit())
-            {
+            if let Some(major) = major_of(name) {
                 self.minors.entry(major.to_owned()).or_default().push(name.to_owned());
             }
         }
@@ -124,10 +121,13 @@ impl Meaning {
         if !requests::is_dead(name) || self.options.contains_key(name) || self.commands.contains_key(name) {
             return false;
         }
-        let has = |kind| !self.members(kind, name).is_empty();
-        let is_list = has(ListKind::Probe) || has(ListKind::Probeall);
-        let is_beside = has(ListKind::Above) || has(ListKind::Below);
+        let is_list = self.has_members([ListKind::Probe, ListKind::Probeall], name);
+        let is_beside = self.has_members([ListKind::Above, ListKind::Below], name);
         !is_beside && (self.aliases.contains_key(name) || is_list) && !(is_list && self.leads_to(name))
+    }
+
+    fn has_members(&self, kinds: [ListKind; 2], name: &str) -> bool {
+        kinds.into_iter().any(|kind| !self.members(kind, name).is_empty())
     }
 
     /// Whether an alias, a list or a command has the name in it.
@@ -285,6 +285,13 @@ fn blocks<'a>(statements: &'a [Statement], account: &Account) -> Vec<&'a [Statem
         one.file == other.file && one.number + 1 == other.number
     };
     statements.chunk_by(follows).collect()
+}
+
+/// The `char-major-N` of a `char-major-N-MINOR`, and the like.
+fn major_of(name: &str) -> Option<&str> {
+    let (major, minor) = name.rsplit_once('-')?;
+    let is_minor = minor.bytes().all(|byte| byte.is_ascii_digit());
+    (major.contains("-major-") && is_minor).then_some(major)
 }
 
 fn repeats_default(directive: &Directive) -> bool {

@@ -325,12 +325,9 @@ impl<'a> Reader<'a> {
 
     fn undecided(&mut self, line: LineId, level: &mut Conditional) {
         let number = self.account.line(level.line).number;
-        level.branch = Branch::Unknown(format!("the `if` in line {number} is not decided"));
-        self.account.needs_attention(
-            line,
-            Kind::Condition,
-            format!("the `if` in line {number} is not decided"),
-        );
+        let why = format!("the `if` in line {number} is not decided");
+        level.branch = Branch::Unknown(why.clone());
+        self.account.needs_attention(line, Kind::Condition, why);
     }
 }
 
@@ -340,9 +337,13 @@ fn marked(text: &str, column: usize) -> String {
     let before = text.get(..column - 1).map_or(column - 1, |before| before.chars().count());
     let skipped = before.saturating_sub(SHOWN / 2);
     let shown: String = text.chars().skip(skipped).take(SHOWN).collect();
-    let blanks: String =
-        shown.chars().take(before - skipped).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let blanks: String = shown.chars().take(before - skipped).map(as_blank).collect();
     format!("    {shown}\n    {blanks}^")
+}
+
+/// A blank as wide as a character: the marker stands right below its place after tabs, too.
+fn as_blank(character: char) -> char {
+    if character == '\t' { '\t' } else { ' ' }
 }
 
 /// The first word of a directive whose value only a shell could tell.
