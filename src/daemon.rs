@@ -19,6 +19,7 @@ use crate::modules::care::ModuleCare;
 use crate::modules::kernel::Kernel;
 use crate::modules::store::Store;
 use crate::order::judge::PersistNumbers;
+use crate::order::message::served_types;
 use crate::queue::answers::Answers;
 use crate::queue::foreign::ForeignMessages;
 use crate::queue::memory::Memory;
@@ -28,7 +29,7 @@ use crate::readiness::Readiness;
 use crate::state_dir::StateDir;
 use crate::sys;
 use kerneld_journal::{Accepted, Journal, Started};
-use kerneld_protocol::queue::{Queue, Select};
+use kerneld_protocol::queue::Queue;
 use log::{info, warn};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
@@ -61,13 +62,6 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     /// `--config`.
     pub(crate) config_file: Option<PathBuf>,
-}
-
-impl Options {
-    /// Which requests are served.
-    fn select(&self) -> Select {
-        self.only_type.map_or(Select::UpTo(255), Select::of_word)
-    }
 }
 
 /// Runs the daemon until SIGTERM or SIGINT. `readiness` is signalled once requests are served.
@@ -178,7 +172,7 @@ fn life(
     let store = Store::open(&options.state_dir, Kernel::default());
     Ok(Life {
         queue: Arc::clone(queue),
-        served: options.select(),
+        served: served_types(options.only_type),
         status: StatusDesk::new(options.switches),
         work: Work::new(settings.at_once, settings.busy_limit),
         settings: RwLock::new(Arc::new(settings)),

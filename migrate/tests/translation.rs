@@ -99,6 +99,28 @@ fn parameters_follow_their_modules() {
 }
 
 #[test]
+fn the_other_name_of_a_default_belongs_to_no_line() {
+    check(
+        "add options dummy0 numdummies=2",
+        &[
+            "alias netdev-dummy0 dummy",
+            "alias dummy0 dummy",
+            "options netdev-dummy0 numdummies=2",
+            "options dummy0 numdummies=2",
+        ],
+        &[],
+    );
+    assert!(!reason("alias dummy0 dummy", 1).contains("-o"), "{}", reason("alias dummy0 dummy", 1));
+    assert!(reason("options dummy0 -o dummy0", 1).contains("-o dummy0"));
+}
+
+#[test]
+fn a_format_by_its_bytes_is_still_asked_for() {
+    check("alias binfmt-1234 lp", &["alias binfmt-1234 lp"], &[]);
+    assert!(reason("alias binfmt-1234 lp", 1).contains("binfmt_misc"));
+}
+
+#[test]
 fn one_module_twice_is_for_a_person() {
     check(
         "alias eth0 dummy\nalias eth1 dummy\noptions eth0 -o dummy0 numdummies=1\noptions eth1 -o dummy1 numdummies=2",

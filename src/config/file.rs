@@ -187,7 +187,7 @@ pub(crate) struct PersistConfig {
 impl Default for PersistConfig {
     fn default() -> Self {
         PersistConfig {
-            file: PathBuf::from("/var/lib/kerneld/persist.gdbm"),
+            file: PathBuf::from(kerneld_persist::DEFAULT_FILE),
             get_number: 9,
             set_number: 10,
             settings: BTreeMap::new(),

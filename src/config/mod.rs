@@ -12,11 +12,9 @@ pub use file::{AT_ONCE, BUSY_LIMIT};
 pub(crate) use file::{Config, QueueConfig, SystemConfig};
 pub(crate) use value::{Parameter, ParametersOf};
 
+use kerneld_protocol::defaults::CONFIG_FILE;
 use std::io::ErrorKind;
 use std::path::Path;
-
-/// The file that is read when `--config` names none; it may be missing.
-const DEFAULT_PATH: &str = "/etc/kerneld.toml";
 
 /// Reads a configuration; `file` is for messages.
 ///
@@ -57,7 +55,7 @@ fn mistakes(text: &str, file: &Path) -> Vec<ConfigError> {
 /// # Errors
 /// All mistakes; or why the file cannot be read, if it was named or exists.
 pub(crate) fn check(named: Option<&Path>) -> Result<&Path, Vec<ConfigError>> {
-    let file = named.unwrap_or(Path::new(DEFAULT_PATH));
+    let file = named.unwrap_or(Path::new(CONFIG_FILE));
     let unreadable = |error| vec![ConfigError::Unreadable { file: file.to_owned(), error }];
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
     let told = mistakes(&text, file);
@@ -69,7 +67,7 @@ pub(crate) fn check(named: Option<&Path>) -> Result<&Path, Vec<ConfigError>> {
 /// # Errors
 /// As [`parse`]; or when the file cannot be read.
 pub(crate) fn load(named: Option<&Path>) -> Result<Config, ConfigError> {
-    let file = named.unwrap_or(Path::new(DEFAULT_PATH));
+    let file = named.unwrap_or(Path::new(CONFIG_FILE));
     match std::fs::read_to_string(file) {
         Ok(text) => parse(&text, file),
         Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => Ok(Config::default()),

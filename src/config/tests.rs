@@ -120,8 +120,8 @@ fn what_the_example_comments_out_is_right_too() {
     let uncomment = |line| str::strip_prefix(line, "#").filter(|line| is_key(line)).unwrap_or(line);
     let config = accepted(&EXAMPLE.lines().map(uncomment).collect::<Vec<_>>().join("\n"));
     let [command] = &config.system[..] else { panic!("{:?}", config.system) };
-    assert_eq!(command.text, "/sbin/ifconfig eth0 up");
-    assert_eq!(command.argv, ["/sbin/ip", "link", "set", "eth0", "up"]);
+    assert_eq!(command.text, "/sbin/nwmsg /mnt/netware");
+    assert_eq!(command.argv, ["/sbin/nwmsg", "/mnt/netware"]);
     assert_eq!(command.time_limit, ten_seconds());
     let sound = ModuleName::new(b"snd-hda-intel").unwrap();
     assert_eq!(config.persist.settings[&sound], ParametersOf::AllWritable);

@@ -51,9 +51,7 @@ pub(crate) fn decide(
     match verdict.and_then(|action| permitted(action, settings)) {
         Err(refusal) => Decision::Refuse(refusal),
         Ok(Action::Load(name)) => Decision::Run(Task::Load(name)),
-        Ok(Action::Unload(name) | Action::UnloadLater(name)) if keep => {
-            Decision::Ignore(format!("release of {name}, because keep is set"))
-        }
+        Ok(Action::Unload(name) | Action::UnloadLater(name)) if keep => Decision::Ignore(kept(&name)),
         Ok(Action::Unload(name)) => Decision::Run(Task::Unload(name)),
         Ok(Action::UnloadLater(name)) => Decision::ReleaseLater(name),
         Ok(Action::CancelUnload(name)) => Decision::CancelRelease(name),
@@ -69,6 +67,11 @@ pub(crate) fn decide(
         Ok(Action::Status(words)) => Decision::Status(words),
         Ok(Action::Unknown(command)) => Decision::NotServed(command),
     }
+}
+
+/// A release that is ignored while `keep` is set.
+pub(crate) fn kept(name: &ModuleName) -> String {
+    format!("release of {name}, because keep is set")
 }
 
 /// An action that names a module, if the configuration allows that name; any other as it is.

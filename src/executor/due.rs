@@ -1,6 +1,7 @@
 //! What is due by time: delayed releases, waits for a place, answers to try again, sweeps.
 #![forbid(unsafe_code)]
 
+use super::decision::kept;
 use super::delays::Delayed;
 use super::life::Life;
 use crate::order::task::Task;
@@ -40,7 +41,7 @@ impl Life {
     fn release_due(self: &Arc<Self>, now: Instant) {
         for Delayed { name, waiter } in self.work.due(now) {
             if self.status.switches().keep {
-                debug!("ignored: delayed release of {name}, because keep is set");
+                debug!("ignored: delayed {}", kept(&name));
                 self.answer(waiter, 0, &[]);
             } else if let Some(job) = self.fold(Task::Unload(name), waiter) {
                 self.here_if_quick(job, move |life| life.start(job));

@@ -100,10 +100,7 @@ impl Kernel {
     /// # Errors
     /// When `/proc/sys/kernel/random/boot_id` cannot be read.
     pub(crate) fn boot_id(&self) -> Result<String> {
-        let path = self.root.join("proc/sys/kernel/random/boot_id");
-        let id = fs::read_to_string(&path)
-            .map_err(|error| Error::new(error.kind(), format!("cannot read {}: {error}", path.display())))?;
-        Ok(id.trim().to_owned())
+        kerneld_journal::boot_id(&self.root)
     }
 
     /// Those of the `loaded` modules that drive network interfaces which are up. Up to Linux 2.4 such an

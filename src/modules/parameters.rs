@@ -182,7 +182,7 @@ impl SavedParameters {
             return Ok(());
         }
         let text = toml::to_string(&kept).map_err(|error| self.told("saved", error))?;
-        turn.replace(|new| fs::write(new, text)).map_err(|error: io::Error| self.told("saved", error))
+        turn.write(text.as_bytes()).map_err(|error| self.told("saved", error))
     }
 
     fn saved(&self) -> Result<Saved, String> {

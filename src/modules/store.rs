@@ -7,16 +7,15 @@ use super::autoclean::{OurModules, Ours, Swept, View, due, mark};
 use crate::helper::modprobe::modules_disabled;
 use crate::modules::kernel::{Kernel, unload};
 use caps::{CapSet, Capability};
+use kerneld_persist::replace::Turn;
 use log::warn;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 const FILE: &str = "autoclean.json";
-const LOCK: &str = "autoclean.lock";
 
 /// The state file's content. That of another boot counts as empty, for modules do not outlive a boot.
 #[derive(Serialize, Deserialize)]
@@ -76,11 +75,11 @@ impl Store {
         if arrivals.is_empty() {
             return Ok(());
         }
-        let _lock = self.lock()?;
+        let turn = self.lock()?;
         let mut state = self.read()?;
         let fresh = |(name, identity)| (name, Ours { identity, idle: false });
         state.modules.extend(arrivals.into_iter().map(fresh));
-        self.replace(&state)
+        self.replace(&turn, &state)
     }
 
     /// One sweep: `unload` is called for each module that goes, in an order that the kernel accepts. A
@@ -93,7 +92,7 @@ impl Store {
         if self.is_empty()? {
             return Ok(Swept::default());
         }
-        let _lock = self.lock()?;
+        let turn = self.lock()?;
         let mut state = self.read()?;
         let mut gone = Vec::new();
         let mut refused = BTreeMap::new();
@@ -114,7 +113,7 @@ impl Store {
             }
         };
         let swept = mark(&mut state.modules, &view, gone, &refused);
-        self.replace(&state)?;
+        self.replace(&turn, &state)?;
         Ok(swept)
     }
 
@@ -127,13 +126,10 @@ impl Store {
         Ok(View { loaded, drivers })
     }
 
-    /// Held until dropped. A file of its own, for the state file is replaced.
-    fn lock(&self) -> Result<File, String> {
-        let path = self.dir.join(LOCK);
-        let failed = |error| format!("cannot lock {}: {error}", path.display());
-        let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        file.lock().map_err(failed)?;
-        Ok(file)
+    /// Held until dropped.
+    fn lock(&self) -> Result<Turn, String> {
+        let path = self.dir.join(FILE);
+        Turn::wait(&path).map_err(|error| format!("cannot lock {}: {error}", path.display()))
     }
 
     fn read(&self) -> Result<State, String> {
@@ -147,17 +143,9 @@ impl Store {
         Ok(State { boot_id, modules })
     }
 
-    /// Replaces the file at one stroke. Not synced to the disk: what a loss of power takes with it, the
-    /// boot that follows makes worthless.
-    fn replace(&self, state: &State) -> Result<(), String> {
-        let path = self.dir.join(FILE);
-        let write = || {
-            let mut file = NamedTempFile::new_in(&self.dir)?;
-            serde_json::to_writer(&mut file, state)?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|error: io::Error| format!("cannot write {}: {error}", path.display()))
+    fn replace(&self, turn: &Turn, state: &State) -> Result<(), String> {
+        let written = serde_json::to_vec(state).map_err(io::Error::from).and_then(|text| turn.write(&text));
+        written.map_err(|error| format!("cannot write {}: {error}", self.dir.join(FILE).display()))
     }
 }
 

@@ -217,7 +217,7 @@ fn a_crash_in_the_middle_of_a_sweep_loses_nothing() {
 fn what_an_unfinished_write_leaves_behind_does_not_matter() {
     let machine = Machine::boot();
     machine.request(&["vfat 0 -"]);
-    fs::write(machine.path("state/.tmpXyZ"), "{\"boot_id\":\"bo").unwrap();
+    fs::write(machine.path("state/autoclean.json.new"), "{\"boot_id\":\"bo").unwrap();
     assert_eq!(machine.sweep(), swept(&[], &["vfat"]));
 }
 

@@ -18,10 +18,15 @@ pub(crate) struct Served {
     pub(crate) persist: PersistNumbers,
 }
 
+/// The types that are taken off the queue: this one (kerneld's `type=N`), or all of kerneld's, 1 to 255.
+pub(crate) fn served_types(only_type: Option<i64>) -> Select {
+    only_type.map_or(Select::UpTo(255), Select::of_word)
+}
+
 impl Served {
-    /// This one type, or all of kerneld's: 1 to 255.
+    /// Of the types that [`served_types`] gives for `only_type`.
     pub(crate) fn new(only_type: Option<i64>, persist: PersistNumbers) -> Self {
-        Served { select: only_type.map_or(Select::UpTo(255), Select::of_word), persist }
+        Served { select: served_types(only_type), persist }
     }
 
     /// Makes an order of a message.

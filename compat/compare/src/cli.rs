@@ -185,7 +185,7 @@ fn compare(args: &Compare) -> Result<u8, String> {
 fn old(name: &str, layout: Option<Layout>) -> Result<Subject, String> {
     match name {
         "model" => Ok(Subject::MODEL),
-        path => Subject::old(program(Path::new(path))?, layout),
+        path => Ok(Subject::old(program(Path::new(path))?, layout)?),
     }
 }
 

@@ -48,6 +48,14 @@ impl fmt::Display for Left {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NothingLeft;
 
+impl fmt::Display for NothingLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing that can be left on a queue is called so")
+    }
+}
+
+impl std::error::Error for NothingLeft {}
+
 impl FromStr for Left {
     type Err = NothingLeft;
 

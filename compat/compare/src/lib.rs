@@ -8,12 +8,14 @@
 //! * [`observe`]: what was seen, [`left`] on the queue too;
 //! * [`cell_name`]: what each thing that was seen is called;
 //! * [`verdict`]: both sides side by side, what may differ and why, all scenarios, the report;
-//! * [`mod@bench`]: how fast both are.
+//! * [`mod@bench`]: how fast both are;
+//! * [`error`]: why nothing could be compared.
 #![forbid(unsafe_code)]
 
 pub mod bench;
 pub mod cell_name;
 pub mod cli;
+pub mod error;
 pub mod left;
 pub mod model;
 pub mod observe;

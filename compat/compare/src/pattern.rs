@@ -2,6 +2,7 @@
 //! name comes again.
 #![forbid(unsafe_code)]
 
+use crate::error::Error;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,8 +23,9 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// A sentence, for a `{` that begins no `{name}`.
-    pub fn new(text: &str) -> Result<Self, String> {
+    /// For a `{` that begins no `{name}`.
+    pub fn new(text: &str) -> Result<Self, Error> {
+        let wrong = |why: String| Error::Pattern { text: text.to_owned(), why };
         let mut regex = String::from("(?s)^");
         let mut rest = text;
         while let Some(at) = rest.find(['*', '{']) {
@@ -33,13 +35,13 @@ impl Pattern {
                 rest = &rest[at + 1..];
                 continue;
             }
-            let end = rest[at..].find('}').ok_or_else(|| format!("pattern {text:?}: {{ without }}"))?;
+            let end = rest[at..].find('}').ok_or_else(|| wrong("{ without }".to_owned()))?;
             regex.push_str(&format!("(?P<{}>.*)", &rest[at + 1..at + end]));
             rest = &rest[at + end + 1..];
         }
         regex.push_str(&regex_lite::escape(rest));
         regex.push('$');
-        let regex = Regex::new(&regex).map_err(|error| format!("pattern {text:?}: {error}"))?;
+        let regex = Regex::new(&regex).map_err(|error| wrong(error.to_string()))?;
         Ok(Pattern { text: text.to_owned(), regex })
     }
 
@@ -76,9 +78,9 @@ impl Default for Pattern {
 }
 
 impl TryFrom<String> for Pattern {
-    type Error = String;
+    type Error = Error;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Error> {
         Pattern::new(&text)
     }
 }

@@ -18,5 +18,5 @@ pub mod writer;
 pub use files::{current, previous};
 pub use follow::Follow;
 pub use reader::{Problem, Reader};
-pub use record::{Accepted, Answered, Began, Ended, Event, Record, Started, Text};
+pub use record::{Accepted, Answered, Began, Ended, Event, Record, Started, Text, boot_id};
 pub use writer::{DEFAULT_LIMIT, Journal, Recovered};

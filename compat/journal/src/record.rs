@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One line.
@@ -69,15 +72,25 @@ pub struct Started {
 impl Started {
     /// This process, as the daemon `version` on queue `queue` of key `key`, in this boot.
     pub fn now(version: &str, queue: i32, key: i32) -> Self {
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Started {
             version: version.to_owned(),
             pid: std::process::id(),
             queue,
             key,
-            boot_id: boot_id.trim_end().to_owned(),
+            boot_id: boot_id(Path::new("/")).unwrap_or_default(),
         }
     }
+}
+
+/// What tells this boot from every other: `proc/sys/kernel/random/boot_id` below `root`.
+///
+/// # Errors
+/// When that file cannot be read; the message names it.
+pub fn boot_id(root: &Path) -> io::Result<String> {
+    let path = root.join("proc/sys/kernel/random/boot_id");
+    let id = fs::read_to_string(&path)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display())))?;
+    Ok(id.trim().to_owned())
 }
 
 /// A request was taken from the queue.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -52,6 +52,17 @@ impl Turn {
         write(&new).and_then(|()| self.put(&new).map_err(E::from)).inspect_err(|_| {
             // The error at hand matters more than what is left behind, which the next turn removes.
             let _ = fs::remove_file(&new);
+        })
+    }
+
+    /// Puts `contents` in the file's place, readable by its owner alone.
+    ///
+    /// # Errors
+    /// As [`Turn::replace`].
+    pub fn write(&self, contents: &[u8]) -> io::Result<()> {
+        self.replace(|new| {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600).open(new)?.write_all(contents)
         })
     }
 

@@ -4,6 +4,9 @@
 use nix::unistd::Uid;
 use std::path::{Path, PathBuf};
 
+/// The daemon's configuration when `--config` names none; it may be missing.
+pub const CONFIG_FILE: &str = "/etc/kerneld.toml";
+
 /// Reads a queue's key: decimal, or hexadecimal after `0x` (up to 0xffffffff).
 ///
 /// # Errors

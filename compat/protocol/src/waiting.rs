@@ -6,6 +6,7 @@
 
 use crate::request::ReplyTo;
 use crate::wire::{ByteOrder, Layout};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -109,12 +110,22 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     entries.map(|entry| entry.path()).filter(numbered)
 }
 
+/// The number that names a folder.
+fn number(folder: &Path) -> Option<u32> {
+    folder.file_name()?.to_str()?.parse().ok()
+}
+
+/// What the kernel shows of the system call that a thread is in.
+fn call_of(thread: &Path) -> Option<String> {
+    fs::read_to_string(thread.join("syscall")).ok()
+}
+
 /// The types that a process's threads wait for on the queue; `None` for a process that may not be looked at.
 fn awaited_by(process: &Path, queue: i32) -> Option<Vec<i32>> {
     let mut readable = false;
     let mut awaited = Vec::new();
     for thread in entries(&process.join("task")) {
-        let Ok(line) = fs::read_to_string(thread.join("syscall")) else { continue };
+        let Some(line) = call_of(&thread) else { continue };
         readable = true;
         let memory = |at| long_at(&thread, at);
         awaited.extend(awaited_in(&line, queue, memory));
@@ -149,9 +160,18 @@ fn receiving(line: &str) -> Option<Receiving> {
     Some(Receiving { queue: argument(1)? as i32, mtype })
 }
 
-/// From which queue a thread waits to receive, by its line of `/proc/PID/task/TID/syscall`.
-pub fn receives_from(line: &str) -> Option<i32> {
-    receiving(line).map(|call| call.queue)
+/// The threads that wait to receive from the queue, by process and thread id. What may not be read belongs to
+/// another user, and what is gone no longer waits.
+#[must_use]
+pub fn threads_waiting(queue: i32) -> BTreeSet<(u32, u32)> {
+    let waits = |thread: &PathBuf| {
+        call_of(thread).and_then(|line| receiving(&line)).is_some_and(|call| call.queue == queue)
+    };
+    let of_process = |process: PathBuf| {
+        let threads: Vec<PathBuf> = entries(&process.join("task")).filter(waits).collect();
+        threads.into_iter().filter_map(move |thread| Some((number(&process)?, number(&thread)?)))
+    };
+    entries(Path::new("/proc")).flat_map(of_process).collect()
 }
 
 /// The type that the thread of this line waits for on the queue.

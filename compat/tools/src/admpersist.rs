@@ -3,6 +3,7 @@
 
 use clap::{CommandFactory, Parser};
 use kerneld_persist::{Change, DEFAULT_FILE, Key, Store, ints};
+use kerneld_protocol::defaults::CONFIG_FILE;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -138,7 +139,7 @@ fn file(cli: &Cli) -> Result<PathBuf, String> {
     if let Some(file) = &cli.file {
         return Ok(file.clone());
     }
-    let config = cli.config.as_deref().unwrap_or(Path::new("/etc/kerneld.toml"));
+    let config = cli.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
     let text = match std::fs::read_to_string(config) {
         Err(error) if cli.config.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
         read => read.map_err(|error| format!("cannot read {}: {error}", config.display()))?,

@@ -133,7 +133,7 @@ pub fn under_modutils(old: &str, kernel_2_4: bool) -> Result<Vec<String>, &'stat
     }
 }
 
-/// Matches `%d` (digits) and a final `%s` (anything) against a name.
+/// Matches `%d` (digits), `%x` (four hexadecimal digits, as the kernel's `%04x` of two bytes) and a final `%s` (anything) against a name.
 fn matches<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> {
     let mut captures = Vec::new();
     let mut pieces = pattern.split('%');
@@ -141,6 +141,9 @@ fn matches<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> {
     for piece in pieces {
         let length = match piece.as_bytes()[0] {
             b'd' => rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()),
+            b'x' => {
+                rest.bytes().take(4).filter(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).count() / 4 * 4
+            }
             _ => rest.len(),
         };
         if length == 0 {
@@ -189,6 +192,11 @@ mod tests {
             ("netalias-2", ""),
             ("scsi_hostadapter1", ""),
             ("binfmt--310", ""),
+            ("binfmt-204", ""),
+            ("binfmt-12345", ""),
+            ("binfmt-12FE", ""),
+            ("binfmt-1234", "binfmt-1234"),
+            ("binfmt-beba", "binfmt-beba"),
             ("whatever", ""),
             ("eth", ""),
         ] {

@@ -16,6 +16,7 @@ pub use load::Load;
 pub use options::Options;
 pub use report::{Figures, Report, Row, Who, text};
 
+use crate::error::Error;
 use crate::subject::old::Old;
 use crate::subject::ours::Ours;
 use crate::world::real::Daemon;
@@ -57,8 +58,12 @@ impl Drop for Bench {
 /// Measures.
 ///
 /// # Errors
-/// A sentence: a subject could not be started, or stopped answering.
-pub fn run(options: &Options) -> Result<Report, String> {
+/// [`Error::Side`]: a subject could not be started, or stopped answering.
+pub fn run(options: &Options) -> Result<Report, Error> {
+    measured(options).map_err(Error::Side)
+}
+
+fn measured(options: &Options) -> Result<Report, String> {
     let folder = tempfile::tempdir().map_err(|error| format!("cannot make a folder: {error}"))?;
     let helper = helper::path(options.helper.clone(), folder.path())?;
     let new = || Box::new(Ours::new(&options.new, &WORDS.map(str::to_owned), "").with_modprobe(&helper));

@@ -29,6 +29,7 @@ pub mod trace;
 pub use reader::parse;
 pub use script::{Expectation, FIRST_ID, Needs, Outgoing, Scenario, Side, Step, TimedStep};
 
+use crate::error::Error;
 use kerneld_protocol::wire::Layout;
 use std::path::{Path, PathBuf};
 
@@ -37,22 +38,28 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// As [`parse`]; or when a file cannot be read, or the folder holds none.
-pub fn load(path: &Path, layout: Layout) -> Result<Vec<Scenario>, String> {
+pub fn load(path: &Path, layout: Layout) -> Result<Vec<Scenario>, Error> {
     let read = |file: &Path| {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| format!("cannot read the scenario {}: {error}", file.display()))?;
+        let text = std::fs::read_to_string(file).map_err(|why| Error::Read {
+            what: "the scenario",
+            path: file.to_owned(),
+            why,
+        })?;
         parse(&text, file, layout)
     };
     if !path.is_dir() {
         return Ok(vec![read(path)?]);
     }
-    let entries =
-        std::fs::read_dir(path).map_err(|error| format!("cannot list {}: {error}", path.display()))?;
+    let entries = std::fs::read_dir(path).map_err(|why| Error::Read {
+        what: "the folder",
+        path: path.to_owned(),
+        why,
+    })?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     if files.is_empty() {
-        return Err(format!("{} holds no scenario (*.toml)", path.display()));
+        return Err(Error::NoScenario(path.to_owned()));
     }
     files.iter().map(|file| read(file)).collect()
 }

@@ -3,6 +3,7 @@
 
 use super::script::{Expectation, FIRST_ID, Needs, Outgoing, Scenario, Step, TimedStep};
 use crate::cell_name::is_client_name;
+use crate::error::Error;
 use kerneld_protocol::request::Command;
 use kerneld_protocol::wire::{Layout, Message};
 use kerneld_recorder::Plan;
@@ -83,12 +84,9 @@ struct Reader {
 /// Reads a scenario, whose messages are of that layout where they name none.
 ///
 /// # Errors
-/// A sentence with file, line and what is wrong there.
-pub fn parse(text: &str, file: &Path, layout: Layout) -> Result<Scenario, String> {
-    let at = |offset: usize, why: &str| {
-        let line = text[..offset.min(text.len())].matches('\n').count() + 1;
-        format!("{}:{line}: {why}", file.display())
-    };
+/// [`Error::Wrong`], with file, line and what is wrong there.
+pub fn parse(text: &str, file: &Path, layout: Layout) -> Result<Scenario, Error> {
+    let at = |offset: usize, why: &str| Error::wrong_at(file, text, offset, why);
     let raw: File = toml::from_str(text)
         .map_err(|error| at(error.span().map_or(0, |span| span.start), error.message()))?;
     let mut reader = Reader { layout, asked: Vec::new(), named: BTreeSet::new() };
@@ -264,7 +262,7 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        parse(text, Path::new("s.toml"), Layout::Lp64New).unwrap_err()
+        parse(text, Path::new("s.toml"), Layout::Lp64New).unwrap_err().to_string()
     }
 
     #[test]

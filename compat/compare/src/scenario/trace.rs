@@ -2,8 +2,9 @@
 //! as they came, helpers behave as they did.
 #![forbid(unsafe_code)]
 
+use crate::error::Error;
 use crate::scenario::{FIRST_ID, Needs, Outgoing, Scenario, Step, TimedStep};
-use kerneld_journal::{Accepted, Began, Ended, Event, Reader, Record};
+use kerneld_journal::{Accepted, Began, Ended, Event, Problem, Reader, Record};
 use kerneld_protocol::request::ReplyTo;
 use kerneld_protocol::wire::{Layout, Message};
 use kerneld_recorder::plan::Text;
@@ -18,14 +19,14 @@ const LULL: u64 = 2_000;
 /// times behaves as it did the first time.
 ///
 /// # Errors
-/// A sentence: the journal cannot be read, a line says nothing, or no request is in it.
-pub fn load(dir: &Path) -> Result<Scenario, String> {
-    let reader = Reader::open(dir)
-        .map_err(|error| format!("cannot read the journal in {}: {error}", dir.display()))?;
-    let records = reader.collect::<Result<Vec<_>, _>>().map_err(|problem| problem.to_string())?;
+/// The journal cannot be read, a line says nothing, or no request is in it.
+pub fn load(dir: &Path) -> Result<Scenario, Error> {
+    let unread = |why| Error::Read { what: "the journal in", path: dir.to_owned(), why };
+    let wrong = |Problem { file, line, why }| Error::Wrong { file, line: Some(line), why };
+    let records = Reader::open(dir).map_err(unread)?.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
     let steps = steps(&records);
     if steps.is_empty() {
-        return Err(format!("the journal in {} holds no request", dir.display()));
+        return Err(Error::NoRequest(dir.to_owned()));
     }
     Ok(Scenario {
         name: "trace".to_owned(),

@@ -1,6 +1,7 @@
 //! What can be compared: the model, a program, a recorded trace.
 #![forbid(unsafe_code)]
 
+use crate::error::Error;
 use crate::model::Build;
 use crate::observe::Observation;
 use crate::scenario::Scenario;
@@ -10,8 +11,8 @@ use old::Old;
 use ours::Ours;
 use std::path::PathBuf;
 
-pub mod old;
-pub mod ours;
+pub(crate) mod old;
+pub(crate) mod ours;
 
 /// One side of a comparison.
 #[derive(Clone, Debug)]
@@ -45,9 +46,10 @@ impl Subject {
     /// An old program, which speaks just that layout, or what it turns out to speak.
     ///
     /// # Errors
-    /// A sentence: it does not start, or answers in no layout.
-    pub fn old(program: PathBuf, layout: Option<Layout>) -> Result<Self, String> {
-        let speaks = layout.map_or_else(|| old::spoken(&program), |layout| Ok(vec![layout]))?;
+    /// [`Error::Side`]: it does not start, or answers in no layout.
+    pub fn old(program: PathBuf, layout: Option<Layout>) -> Result<Self, Error> {
+        let found = layout.map_or_else(|| old::spoken(&program), |layout| Ok(vec![layout]));
+        let speaks = found.map_err(Error::Side)?;
         Ok(Subject::Old { program, speaks })
     }
 
@@ -82,12 +84,12 @@ impl Subject {
     /// Runs a scenario.
     ///
     /// # Errors
-    /// A sentence: it could not be run.
-    pub fn run(&self, scenario: &Scenario) -> Result<Observation, String> {
+    /// [`Error::Side`]: it could not be run.
+    pub fn run(&self, scenario: &Scenario) -> Result<Observation, Error> {
         match self {
             Subject::Model(build) => world::model::run(scenario, *build),
-            Subject::Ours(path) => Ours::run(path, scenario),
-            Subject::Old { program, .. } => Old::run(program, scenario),
+            Subject::Ours(path) => Ours::run(path, scenario).map_err(Error::Side),
+            Subject::Old { program, .. } => Old::run(program, scenario).map_err(Error::Side),
         }
     }
 }

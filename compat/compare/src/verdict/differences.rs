@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::cell_name::{CellName, check_pattern};
+use crate::error::Error;
 use crate::pattern::Pattern;
 use serde::Deserialize;
 use std::path::Path;
@@ -42,9 +43,9 @@ impl Scenarios {
 }
 
 impl TryFrom<String> for Scenarios {
-    type Error = String;
+    type Error = Error;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Error> {
         text.split_whitespace().map(Pattern::new).collect::<Result<_, _>>().map(Scenarios)
     }
 }
@@ -101,29 +102,29 @@ impl Difference {
 /// Reads the differences.
 ///
 /// # Errors
-/// A sentence with file, line and what is wrong there; two entries of one id; an entry that accepts
+/// [`Error::Wrong`], with file, line and what is wrong there; two entries of one id; an entry that accepts
 /// just anything, and so would hide what goes wrong later; one whose `what` no cell can be called.
-pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, String> {
+pub fn parse(text: &str, file: &Path) -> Result<Vec<Difference>, Error> {
     let all = read(text, file)?.difference;
+    let wrong = |why: String| Error::Wrong { file: file.to_owned(), line: None, why };
     for (at, difference) in all.iter().enumerate() {
         if all[..at].iter().any(|other| other.id == difference.id) {
-            return Err(format!("{}: two differences have the id {:?}", file.display(), difference.id));
+            return Err(wrong(format!("two differences have the id {:?}", difference.id)));
         }
         if [&difference.what, &difference.old, &difference.new].iter().any(|pattern| pattern.fits_all()) {
             let why = "accepts anything: name the cell, and what is seen in it on either side";
-            return Err(format!("{}: the difference {:?} {why}", file.display(), difference.id));
+            return Err(wrong(format!("the difference {:?} {why}", difference.id)));
         }
         check_pattern(difference.what.as_str())
-            .map_err(|why| format!("{}: the difference {:?}: {why}", file.display(), difference.id))?;
+            .map_err(|why| wrong(format!("the difference {:?}: {why}", difference.id)))?;
     }
     Ok(all)
 }
 
-fn read(text: &str, file: &Path) -> Result<File, String> {
+fn read(text: &str, file: &Path) -> Result<File, Error> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        let line = text[..at.min(text.len())].matches('\n').count() + 1;
-        format!("{}:{line}: {}", file.display(), error.message())
+        Error::wrong_at(file, text, at, error.message())
     })
 }
 
@@ -131,20 +132,23 @@ fn read(text: &str, file: &Path) -> Result<File, String> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn unseen(file: &Path) -> Result<Vec<Unseen>, String> {
+pub fn unseen(file: &Path) -> Result<Vec<Unseen>, Error> {
     Ok(read(&contents(file)?, file)?.unseen)
 }
 
-fn contents(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file)
-        .map_err(|error| format!("cannot read the differences {}: {error}", file.display()))
+fn contents(file: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(file).map_err(|why| Error::Read {
+        what: "the differences",
+        path: file.to_owned(),
+        why,
+    })
 }
 
 /// Reads the file of differences.
 ///
 /// # Errors
 /// As [`parse`]; or when it cannot be read.
-pub fn load(file: &Path) -> Result<Vec<Difference>, String> {
+pub fn load(file: &Path) -> Result<Vec<Difference>, Error> {
     parse(&contents(file)?, file)
 }
 
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_no_cell_is_called_like_is_told_with_its_name() {
-        let error = parse(&ENTRY.replace("* argv", "* args"), Path::new("d.toml")).unwrap_err();
+        let error = parse(&ENTRY.replace("* argv", "* args"), Path::new("d.toml")).unwrap_err().to_string();
         assert!(
             error.starts_with("d.toml: the difference \"argv\": \"helper * args\" names no cell"),
             "{error}"
@@ -201,8 +205,8 @@ mod tests {
 
     #[test]
     fn an_id_is_given_once_and_keys_are_known() {
-        assert!(parse(&ENTRY.repeat(2), Path::new("d.toml")).unwrap_err().contains("\"argv\""));
-        let error = parse(&ENTRY.replace("why", "because"), Path::new("d.toml")).unwrap_err();
+        assert!(parse(&ENTRY.repeat(2), Path::new("d.toml")).unwrap_err().to_string().contains("\"argv\""));
+        let error = parse(&ENTRY.replace("why", "because"), Path::new("d.toml")).unwrap_err().to_string();
         assert!(error.starts_with("d.toml:"), "{error}");
     }
 
@@ -211,7 +215,7 @@ mod tests {
         for key in ["what", "old", "new"] {
             let line = ENTRY.lines().find(|line| line.trim().starts_with(key)).unwrap();
             let text = ENTRY.replace(line, &format!("{key} = \"*\""));
-            let error = parse(&text, Path::new("d.toml")).unwrap_err();
+            let error = parse(&text, Path::new("d.toml")).unwrap_err().to_string();
             assert!(error.contains("\"argv\" accepts anything"), "{error}");
         }
     }

@@ -1,6 +1,7 @@
 //! Reports: a table for people; JSON, JUnit and TAP for programs.
 #![forbid(unsafe_code)]
 
+use crate::error::Error;
 use crate::verdict::cells::{Cell, Verdict};
 use crate::verdict::suite::{Report, ScenarioReport};
 use clap::ValueEnum;
@@ -30,11 +31,13 @@ pub enum Format {
 /// Writes a report; `all`: also cells that agree.
 ///
 /// # Errors
-/// A sentence: it cannot be written in this format.
-pub fn render(report: &Report, format: Format, all: bool) -> Result<String, String> {
+/// [`Error::Report`]: it cannot be written in this format.
+pub fn render(report: &Report, format: Format, all: bool) -> Result<String, Error> {
     match format {
         Format::Table => Ok(table(report, all)),
-        Format::Json => serde_json::to_string_pretty(report).map_err(|error| error.to_string()),
+        Format::Json => {
+            serde_json::to_string_pretty(report).map_err(|error| Error::Report(error.to_string()))
+        }
         Format::Junit => junit(report),
         Format::Tap => Ok(tap(report)),
     }
@@ -103,7 +106,7 @@ fn summary(report: &Report) -> String {
     )
 }
 
-fn junit(report: &Report) -> Result<String, String> {
+fn junit(report: &Report) -> Result<String, Error> {
     let mut suite = TestSuite::new("kerneld-compare");
     for scenario in &report.scenarios {
         let mut status = match (&scenario.error, scenario.passed()) {
@@ -126,7 +129,7 @@ fn junit(report: &Report) -> Result<String, String> {
     }
     let mut junit = quick_junit::Report::new("kerneld-compare");
     junit.add_test_suite(suite);
-    junit.to_string().map_err(|error| error.to_string())
+    junit.to_string().map_err(|error| Error::Report(error.to_string()))
 }
 
 fn failure(kind: NonSuccessKind, message: &str) -> TestCaseStatus {

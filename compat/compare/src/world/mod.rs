@@ -10,13 +10,13 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 
 pub mod model;
-pub mod process;
-pub mod real;
-pub mod stage;
+pub(crate) mod process;
+pub(crate) mod real;
+pub(crate) mod stage;
 
 /// What became of an attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub(crate) enum Sent {
     /// It is on the queue.
     Done,
     /// There is no room, or no queue: try again.
@@ -37,7 +37,7 @@ const END_LIMIT: u64 = 60_000;
 const FILLING: usize = 1024;
 
 /// What is there when a scenario is over.
-pub struct Remains {
+pub(crate) struct Remains {
     /// The helpers that ran.
     pub runs: Vec<Run>,
     /// The messages left on the queue: type and mtext.
@@ -50,7 +50,7 @@ pub struct Remains {
 const SHORT: usize = 24;
 
 /// Where a scenario runs. Times are milliseconds since its start.
-pub trait World {
+pub(crate) trait World {
     /// The time now.
     fn now(&self) -> u64;
     /// Lets time pass: until something may have happened, at most to `until`.
@@ -120,7 +120,7 @@ struct Play<'a, W> {
 ///
 /// # Errors
 /// A sentence: a step could not be taken.
-pub fn play(scenario: &Scenario, world: &mut impl World) -> Result<Observation, String> {
+pub(crate) fn play(scenario: &Scenario, world: &mut impl World) -> Result<Observation, String> {
     let mut play = Play { world, clients: Vec::new(), filling: Vec::new(), unsent: 0, told_to_end: false };
     for step in &scenario.steps {
         if let Some(at) = step.at {

@@ -1,6 +1,7 @@
 //! The model as a subject: its world has a virtual clock.
 #![forbid(unsafe_code)]
 
+use crate::error::Error;
 use crate::model::{Build, OldKerneld};
 use crate::observe::Observation;
 use crate::scenario::Scenario;
@@ -17,13 +18,13 @@ struct ModelWorld<'a> {
 /// Runs a scenario on the model.
 ///
 /// # Errors
-/// A sentence: a step makes no sense.
-pub fn run(scenario: &Scenario, build: Build) -> Result<Observation, String> {
+/// [`Error::Side`]: a step makes no sense.
+pub fn run(scenario: &Scenario, build: Build) -> Result<Observation, Error> {
     let env = environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let kerneld = OldKerneld::new(scenario.plan.clone(), &scenario.programs, env, build);
     let mut world = ModelWorld { now: 0, kerneld, scenario };
-    world.start()?;
-    play(scenario, &mut world)
+    let started = world.start();
+    started.and_then(|()| play(scenario, &mut world)).map_err(Error::Side)
 }
 
 impl World for ModelWorld<'_> {

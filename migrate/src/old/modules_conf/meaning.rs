@@ -207,7 +207,9 @@ impl Meaning {
             }
         }
         if add && first {
-            for word in defaults::options(name).unwrap_or_default().split_whitespace() {
+            // Of `-o dummy0` nothing is left today, and no line is to blame for it.
+            let words = defaults::options(name).unwrap_or_default().split_whitespace();
+            for word in words.filter(|word| word.contains('=')) {
                 options.words.push(Given { text: word.to_owned(), line });
             }
         }
