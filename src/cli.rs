@@ -171,7 +171,7 @@ fn serve(start: Start) -> Result<(), String> {
         let parent = sys::inherited(1);
         readiness.by(parent.map_err(|error| format!("cannot keep the parent's pipe: {error}"))?);
     }
-    daemon::run(options(start)?, readiness)
+    daemon::run(options(start)?, readiness).map_err(|error| error.to_string())
 }
 
 fn options(start: Start) -> Result<Options, String> {

@@ -22,18 +22,18 @@ use crate::order::judge::PersistNumbers;
 use crate::order::message::served_types;
 use crate::queue::answers::Answers;
 use crate::queue::foreign::ForeignMessages;
-use crate::queue::memory::Memory;
+use crate::queue::memory::{Memory, MemoryError};
 use crate::queue::outbox::Outbox;
-use crate::queue::ownership::{self, Access, OwnQueue};
+use crate::queue::ownership::{self, Access, OwnQueue, QueueError};
 use crate::readiness::Readiness;
-use crate::state_dir::StateDir;
+use crate::state_dir::{StateDir, StateDirError};
 use crate::sys;
-use kerneld_journal::{Accepted, Journal, Started};
+use kerneld_journal::{Accepted, Journal, Started, Unusable};
 use kerneld_protocol::queue::Queue;
 use log::{info, warn};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use std::fmt::Display;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -64,36 +64,79 @@ pub(crate) struct Options {
     pub(crate) config_file: Option<PathBuf>,
 }
 
+/// What prevents the start, or ends the service.
+#[derive(Debug)]
+pub(crate) enum DaemonError {
+    /// The system refuses: what was to be done, and why not.
+    Refused(&'static str, io::Error),
+    /// The state directory cannot be had.
+    StateDir(StateDirError),
+    /// There is no memory for messages.
+    Memory(MemoryError),
+    /// There is no queue to serve.
+    Queue(QueueError),
+    /// Requests cannot be recorded.
+    Journal(Unusable),
+    /// A part has said why it cannot start or go on.
+    Said(String),
+}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DaemonError::Refused(what, error) => write!(f, "cannot {what}: {error}"),
+            DaemonError::StateDir(error) => error.fmt(f),
+            DaemonError::Memory(error) => error.fmt(f),
+            DaemonError::Queue(error) => error.fmt(f),
+            DaemonError::Journal(error) => error.fmt(f),
+            DaemonError::Said(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for DaemonError {}
+
+macro_rules! from {
+    ($($error:ty => $variant:ident),*) => {
+        $(impl From<$error> for DaemonError {
+            fn from(error: $error) -> Self {
+                DaemonError::$variant(error)
+            }
+        })*
+    };
+}
+from!(StateDirError => StateDir, MemoryError => Memory, QueueError => Queue, Unusable => Journal, String => Said);
+
+/// The system's refusal of what was to be done.
+fn refused<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> DaemonError {
+    move |error| DaemonError::Refused(what, error.into())
+}
+
 /// Runs the daemon until SIGTERM or SIGINT. `readiness` is signalled once requests are served.
 ///
 /// # Errors
-/// A sentence that says what prevented the start, or what ended the service.
-pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), String> {
-    let failed = |what: &str, why: &dyn Display| format!("cannot {what}: {why}");
-    sys::close_inherited(&readiness.descriptors()).map_err(|errno| failed("close descriptors", &errno))?;
-    sys::default_signals().map_err(|errno| failed("reset signals", &errno.desc()))?;
-    ignore_file_size_limit().map_err(|error| failed("listen for signals", &error))?;
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| failed("listen for signals", &error))?;
-    let state_dir = StateDir::take(&options.state_dir).map_err(|error| error.to_string())?;
+/// What prevented the start, or what ended the service.
+pub(crate) fn run(options: Options, readiness: Readiness) -> Result<(), DaemonError> {
+    sys::close_inherited(&readiness.descriptors()).map_err(refused("close descriptors"))?;
+    sys::default_signals().map_err(refused("reset signals"))?;
+    ignore_file_size_limit().map_err(refused("listen for signals"))?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(refused("listen for signals"))?;
+    let state_dir = StateDir::take(&options.state_dir)?;
     start_log(&options)?;
-    std::env::set_current_dir("/").map_err(|error| failed("change to /", &error))?;
+    std::env::set_current_dir("/").map_err(refused("change to /"))?;
     let user = intake_user(&options.config)?;
     let uid = user.map(|(uid, _)| uid);
-    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key, uid).to_string())?;
+    let memory = Memory::open(options.key)?.ok_or_else(|| ownership::served(options.key, uid))?;
     let alone = memory.taken_over();
-    let opened = ownership::open(options.key, uid, alone).map_err(|error| {
+    let opened = ownership::open(options.key, uid, alone).inspect_err(|_| {
         let _ = (!alone).then(|| memory.remove());
-        error.to_string()
     })?;
     let queue = Arc::new(OwnQueue::new(options.key, opened.queue));
     let served = serve(&queue, memory, user, options, &mut signals, readiness);
     match served {
-        Ok(None) => {
-            ownership::leave(queue.now()).map_err(|errno| failed("remove the queue", &errno.desc()))?
-        }
+        Ok(None) => ownership::leave(queue.now()).map_err(refused("remove the queue"))?,
         // It stays, with what waits on it and in the ring, for a daemon that a service manager may start next.
-        Ok(Some(why)) => return Err(why),
+        Ok(Some(why)) => return Err(why.into()),
         Err(why) => {
             if opened.is_new {
                 let _ = queue.now().remove();
@@ -120,10 +163,10 @@ fn serve(
     options: Options,
     signals: &mut Signals,
     readiness: Readiness,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, DaemonError> {
     let uid = user.map(|(uid, _)| uid);
     let access = Access { config: options.config.queue.clone(), intake: uid };
-    queue.give_access(access).map_err(|error| error.to_string())?;
+    queue.give_access(access)?;
     warn_of(&options.config);
     let cpus = Cpus::stay_on_one();
     let (journal, recovered) = open_journal(queue.now(), &options)?;
@@ -134,7 +177,7 @@ fn serve(
         journal.next_request(),
     )?;
     let settings = Settings::resolve(&options.config, &options.overrides);
-    sys::detach_standard_streams().map_err(|error| format!("cannot detach from the terminal: {error}"))?;
+    sys::detach_standard_streams().map_err(refused("detach from the terminal"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
     let foreign = ForeignMessages::new(Arc::clone(queue), Instant::now());
     // Before anything new is taken: what earlier helpers are still doing must not be done twice at once.
@@ -167,7 +210,7 @@ fn life(
     settings: Settings,
     cpus: Cpus,
     journal: Journal,
-) -> Result<Life, String> {
+) -> Result<Life, DaemonError> {
     let (helpers, interval) = (Arc::new(Helpers::new(cpus)), options.switches.sweep_interval());
     let store = Store::open(&options.state_dir, Kernel::default());
     Ok(Life {
@@ -180,7 +223,7 @@ fn life(
         persist: PersistQueue::default(),
         care: Arc::new(ModuleCare::new(store, Arc::clone(&helpers), interval)),
         helpers,
-        ends: Ends::new().map_err(|errno| format!("cannot make an epoll: {errno}"))?,
+        ends: Ends::new().map_err(refused("make an epoll"))?,
         clock: Default::default(),
     })
 }
@@ -218,7 +261,7 @@ fn persist_numbers(config: &Config) -> PersistNumbers {
 }
 
 /// The journal, and the requests that a daemon before us left unanswered on this same queue.
-fn open_journal(queue: Queue, options: &Options) -> Result<(Journal, Vec<Accepted>), String> {
+fn open_journal(queue: Queue, options: &Options) -> Result<(Journal, Vec<Accepted>), DaemonError> {
     let started = Started::now(env!("CARGO_PKG_VERSION"), queue.id(), options.key);
     let (journal, recovered) = Journal::open(&options.state_dir, options.config.journal.size, started)?;
     for problem in &recovered.problems {
@@ -241,9 +284,9 @@ fn wait_for_end(signals: &mut Signals, mut reread: impl FnMut()) {
     }
 }
 
-fn start_log(options: &Options) -> Result<(), String> {
-    let (log, kernel) = crate::logging::open(options.foreground, &options.state_dir)
-        .map_err(|error| format!("cannot open a log: {error}"))?;
+fn start_log(options: &Options) -> Result<(), DaemonError> {
+    let (log, kernel) =
+        crate::logging::open(options.foreground, &options.state_dir).map_err(refused("open a log"))?;
     crate::logging::start(log, kernel);
     Ok(())
 }

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use rustix::process::{pidfd_open, pidfd_send_signal, waitid};
-use std::fmt::Display;
+use std::fmt;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -84,11 +84,46 @@ pub(crate) struct End {
     pub(crate) crashed: bool,
 }
 
-impl From<String> for End {
-    fn from(why: String) -> Self {
-        End { why, crashed: false }
+impl From<IntakeError> for End {
+    fn from(error: IntakeError) -> Self {
+        End { why: error.to_string(), crashed: false }
     }
 }
+
+/// What stands between us and an intake.
+#[derive(Debug)]
+pub(crate) enum IntakeError {
+    /// The system refuses: what was to be done with the intake, and why not.
+    Refused(&'static str, io::Error),
+    /// It did not say where it listens.
+    Silent(io::Error),
+    /// It says that it listens at a place that it cannot have.
+    Elsewhere(String),
+    /// Nobody listens there.
+    Unreachable(ipc_channel::IpcError),
+    /// It did not get as far as reading messages.
+    NotLockedIn,
+    /// It was told nothing, for it does not listen yet.
+    NotListening,
+    /// It was told something, and is gone.
+    Gone(ipc_channel::IpcError),
+}
+
+impl fmt::Display for IntakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IntakeError::Refused(what, error) => write!(f, "cannot {what} the intake: {error}"),
+            IntakeError::Silent(error) => write!(f, "it did not say where it listens: {error}"),
+            IntakeError::Elsewhere(name) => write!(f, "it listens at {name:?}"),
+            IntakeError::Unreachable(error) => write!(f, "it cannot be reached: {error}"),
+            IntakeError::NotLockedIn => f.write_str("it did not confine itself"),
+            IntakeError::NotListening => f.write_str("nobody listens"),
+            IntakeError::Gone(error) => write!(f, "the intake cannot be told: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for IntakeError {}
 
 impl From<ExitStatus> for End {
     fn from(status: ExitStatus) -> Self {
@@ -116,8 +151,8 @@ impl IntakeProcess {
     pub(crate) fn start(plan: &Plan, position: Position) -> Result<Self, End> {
         let ring = plan.memory.ring();
         ring.set_ready(false);
-        let (pipe, log) = log_pipe().map_err(|error| failed("make a log for", &error))?;
-        let mut child = launch(plan, log).map_err(|error| failed("start", &error))?;
+        let (pipe, log) = log_pipe().map_err(|error| IntakeError::Refused("make a log for", error))?;
+        let mut child = launch(plan, log).map_err(|error| IntakeError::Refused("start", error))?;
         let stdout = child.stdout.take();
         let mut intake = Self::watch(child, pipe, ring)?;
         let Changing { persist, user } = plan.now();
@@ -141,9 +176,10 @@ impl IntakeProcess {
         }
     }
 
-    fn watch(child: Child, pipe: PipeReader, ring: Ring<'static>) -> Result<Self, String> {
+    fn watch(child: Child, pipe: PipeReader, ring: Ring<'static>) -> Result<Self, IntakeError> {
         let pid = Pid::from_child(&child);
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| failed("hold", &errno))?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(|errno| IntakeError::Refused("hold", errno.into()))?;
         let hold = Arc::new(Hold { ring, pidfd, sender: Mutex::new(None), ended: AtomicBool::new(false) });
         let held = Arc::clone(&hold);
         let watch = thread::Builder::new().name("intake".to_owned()).spawn(move || {
@@ -151,7 +187,7 @@ impl IntakeProcess {
             held.wait_for_end();
             ring.bell().ring_aloud();
         });
-        let watch = watch.map_err(|error| failed("watch", &error))?;
+        let watch = watch.map_err(|error| IntakeError::Refused("watch", error))?;
         Ok(IntakeProcess { child, hold, watch: Some(watch) })
     }
 
@@ -161,19 +197,19 @@ impl IntakeProcess {
         stdout: Option<ChildStdout>,
         set_up: SetUp,
         ring: Ring,
-    ) -> Result<(), String> {
+    ) -> Result<(), IntakeError> {
         let end = Instant::now() + START_LIMIT;
         let name = stdout.map_or(Ok(String::new()), |stdout| read_name(stdout, end));
-        let name = name.map_err(|error| format!("it did not say where it listens: {error}"))?;
+        let name = name.map_err(IntakeError::Silent)?;
         if !name.starts_with(&*plan.sockets.to_string_lossy()) {
-            return Err(format!("it listens at {name:?}"));
+            return Err(IntakeError::Elsewhere(name));
         }
-        let sender = IpcSender::connect(name).map_err(|error| format!("it cannot be reached: {error}"))?;
+        let sender = IpcSender::connect(name).map_err(|error| IntakeError::Unreachable(error.into()))?;
         *self.hold.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         self.hold.tell(Told::SetUp(set_up))?;
         while !ring.ready() {
             if self.hold.ended() || Instant::now() > end {
-                return Err("it did not confine itself".to_owned());
+                return Err(IntakeError::NotLockedIn);
             }
             ring.bell().sleep(Duration::from_millis(20), || ring.ready() || self.hold.ended());
         }
@@ -190,7 +226,8 @@ impl IntakeProcess {
         if self.watch.take().is_some_and(|watch| watch.join().is_err()) {
             warn!("the intake's log can no longer be read");
         }
-        self.child.wait().map_or_else(|error| End::from(error.to_string()), End::from)
+        let unknown = |error: io::Error| End { why: error.to_string(), crashed: false };
+        self.child.wait().map_or_else(unknown, End::from)
     }
 }
 
@@ -198,11 +235,11 @@ impl Hold {
     /// Tells it something.
     ///
     /// # Errors
-    /// A sentence, when it is gone.
-    pub(crate) fn tell(&self, word: Told) -> Result<(), String> {
+    /// It does not listen yet, or is gone.
+    pub(crate) fn tell(&self, word: Told) -> Result<(), IntakeError> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = sender.as_ref() else { return Err("nobody listens".to_owned()) };
-        sender.send(word).map_err(|error| format!("the intake cannot be reached: {error}"))
+        let Some(sender) = sender.as_ref() else { return Err(IntakeError::NotListening) };
+        sender.send(word).map_err(IntakeError::Gone)
     }
 
     /// Has it look at what it was told, should it be waiting for a message.
@@ -263,10 +300,6 @@ impl Hold {
         while matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), options), Err(rustix::io::Errno::INTR)) {}
         self.ended.store(true, Ordering::SeqCst);
     }
-}
-
-fn failed(what: &str, error: &dyn Display) -> String {
-    format!("cannot {what} the intake: {error}")
 }
 
 /// A pipe whose writer is never held up.

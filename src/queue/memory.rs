@@ -8,6 +8,7 @@ use crate::sys::{self, SegmentStat};
 use log::{info, warn};
 use nix::errno::Errno;
 use nix::unistd::Uid;
+use std::fmt;
 use std::sync::atomic::AtomicU32;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +17,40 @@ const BYTES: usize = WORDS * 4;
 
 /// How long a process of a killed daemon may take to be gone: the kernel kills it with its parent.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why there is no memory for messages.
+#[derive(Debug)]
+pub(crate) enum MemoryError {
+    /// The segment of the key was made by this user, and we are not root.
+    Foreign(i32, u32),
+    /// The system refuses this to the segment of the key.
+    OfKey(i32, &'static str, Errno),
+    /// The system refuses this to the segment that we have.
+    Refused(&'static str, Errno),
+    /// There is not room for all slots.
+    Small,
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MemoryError::Foreign(key, creator) => write!(
+                f,
+                "the shared memory of key {key:#x} belongs to user {creator} and not to us: remove it (ipcrm -M \
+                 {key:#x}), or give another --key"
+            ),
+            MemoryError::OfKey(key, what, errno) => {
+                write!(f, "cannot {what} the shared memory of key {key:#x}: {}", errno.desc())
+            }
+            MemoryError::Refused(what, errno) => {
+                write!(f, "cannot {what} the memory for messages: {}", errno.desc())
+            }
+            MemoryError::Small => f.write_str("the memory for messages is smaller than it must be"),
+        }
+    }
+}
+
+impl std::error::Error for MemoryError {}
 
 /// The segment.
 #[derive(Clone, Copy)]
@@ -32,8 +67,8 @@ impl Memory {
     /// `None` when a daemon uses it, perhaps another user's.
     ///
     /// # Errors
-    /// A sentence: the segment of this key is somebody else's, or cannot be made.
-    pub(crate) fn open(key: i32) -> Result<Option<Self>, String> {
+    /// The segment of this key is somebody else's, or cannot be made.
+    pub(crate) fn open(key: i32) -> Result<Option<Self>, MemoryError> {
         let memory = match sys::make_segment(key, BYTES) {
             Ok(id) => Some(Self::fresh(id)?),
             Err(Errno::EEXIST) => Self::found(key)?,
@@ -44,14 +79,14 @@ impl Memory {
         Ok(memory.filter(alone))
     }
 
-    fn fresh(id: i32) -> Result<Self, String> {
+    fn fresh(id: i32) -> Result<Self, MemoryError> {
         if let Err(errno) = sys::lock_segment(id) {
             info!("the memory for messages is not locked, and may be swapped out: {}", errno.desc());
         }
         Self::attach(id)
     }
 
-    fn found(key: i32) -> Result<Option<Self>, String> {
+    fn found(key: i32) -> Result<Option<Self>, MemoryError> {
         let id = sys::find_segment(key).map_err(|errno| failed(key, "find", errno))?;
         let stat = match sys::segment_stat(id) {
             Err(Errno::EACCES) => return Ok(None),
@@ -80,14 +115,15 @@ impl Memory {
     }
 
     /// Root makes its own segment in place of somebody else's.
-    fn replace(key: i32, id: i32, stat: &SegmentStat) -> Result<Self, String> {
-        let whose = format!("the shared memory of key {key:#x} belongs to user {} ", stat.creator);
+    fn replace(key: i32, id: i32, stat: &SegmentStat) -> Result<Self, MemoryError> {
+        let creator = stat.creator;
         if !Uid::effective().is_root() {
-            return Err(format!(
-                "{whose}and not to us: remove it (ipcrm -M {key:#x}), or give another --key"
-            ));
+            return Err(MemoryError::Foreign(key, creator));
         }
-        warn!("{whose}or does not look as we make it: it is removed, and made anew");
+        warn!(
+            "the shared memory of key {key:#x} belongs to user {creator} or does not look as we make it: \
+             it is removed, and made anew"
+        );
         sys::remove_segment(id).map_err(|errno| failed(key, "remove", errno))?;
         match sys::make_segment(key, BYTES) {
             Ok(id) => Self::fresh(id),
@@ -98,12 +134,11 @@ impl Memory {
     /// The segment of this id, in this process.
     ///
     /// # Errors
-    /// A sentence with what the kernel said.
-    pub(crate) fn attach(id: i32) -> Result<Self, String> {
-        let words = sys::attach_segment(id)
-            .map_err(|errno| format!("cannot attach the memory for messages: {}", errno.desc()))?;
+    /// The kernel refuses, or it is too small.
+    pub(crate) fn attach(id: i32) -> Result<Self, MemoryError> {
+        let words = sys::attach_segment(id).map_err(|errno| MemoryError::Refused("attach", errno))?;
         if words.len() < WORDS {
-            return Err("the memory for messages is smaller than it must be".to_owned());
+            return Err(MemoryError::Small);
         }
         Ok(Memory { id, words, taken_over: false })
     }
@@ -121,15 +156,14 @@ impl Memory {
     /// Removes it; it is gone once nobody is attached.
     ///
     /// # Errors
-    /// A sentence with what the kernel said.
-    pub(crate) fn remove(&self) -> Result<(), String> {
-        sys::remove_segment(self.id)
-            .map_err(|errno| format!("cannot remove the memory for messages: {}", errno.desc()))
+    /// The kernel refuses.
+    pub(crate) fn remove(&self) -> Result<(), MemoryError> {
+        sys::remove_segment(self.id).map_err(|errno| MemoryError::Refused("remove", errno))
     }
 }
 
-fn failed(key: i32, what: &str, errno: Errno) -> String {
-    format!("cannot {what} the shared memory of key {key:#x}: {}", errno.desc())
+fn failed(key: i32, what: &'static str, errno: Errno) -> MemoryError {
+    MemoryError::OfKey(key, what, errno)
 }
 
 /// Whether this is a segment as we make them: no other user could have written to it.

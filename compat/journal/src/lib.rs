@@ -19,4 +19,4 @@ pub use files::{current, previous};
 pub use follow::Follow;
 pub use reader::{Problem, Reader};
 pub use record::{Accepted, Answered, Began, Ended, Event, Record, Started, Text, boot_id};
-pub use writer::{DEFAULT_LIMIT, Journal, Recovered};
+pub use writer::{DEFAULT_LIMIT, Journal, Recovered, Unusable};

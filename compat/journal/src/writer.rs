@@ -12,6 +12,7 @@ use kerneld_protocol::sender::Sender;
 use log::{error, info};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -39,6 +40,23 @@ pub struct Recovered {
     pub problems: Vec<Problem>,
 }
 
+/// A journal that cannot be written.
+#[derive(Debug)]
+pub struct Unusable {
+    /// The state directory that it is in.
+    pub dir: PathBuf,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot use the journal in {}: {}", self.dir.display(), self.error)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
 /// The journal, open for writing. Methods may be called from any thread, and never fail: a record that
 /// cannot be written is reported to the log, once until it works again, and service goes on.
 #[derive(Debug)]
@@ -50,9 +68,9 @@ impl Journal {
     /// rotate each other's file away.
     ///
     /// # Errors
-    /// A sentence, when a file of the journal can be neither read nor made nor written to.
-    pub fn open(dir: &Path, limit: u64, started: Started) -> Result<(Self, Recovered), String> {
-        let failed = |error: io::Error| format!("cannot use the journal in {}: {error}", dir.display());
+    /// [`Unusable`], when a file of the journal can be neither read nor made nor written to.
+    pub fn open(dir: &Path, limit: u64, started: Started) -> Result<(Self, Recovered), Unusable> {
+        let failed = |error: io::Error| Unusable { dir: dir.to_owned(), error };
         let reader = Reader::open(dir).map_err(failed)?;
         let (recovered, past) = recover(reader, &started.boot_id);
         let file = append(&current(dir)).or_else(|error| nowhere(dir, error)).map_err(failed)?;
@@ -253,7 +271,7 @@ fn nowhere(dir: &Path, error: io::Error) -> io::Result<File> {
     if !matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull) {
         return Err(error);
     }
-    error!("requests are not recorded: cannot use the journal in {}: {error}", dir.display());
+    error!("requests are not recorded: {}", Unusable { dir: dir.to_owned(), error });
     File::options().write(true).open("/dev/null")
 }
 

@@ -164,7 +164,7 @@ fn garbage_is_reported_by_file_and_line_and_the_rest_is_read() {
 #[test]
 fn a_journal_that_cannot_be_written_is_said_at_the_start() {
     let dir = dir();
-    let error = Journal::open(&dir.path().join("missing"), 1, started("")).unwrap_err();
+    let error = Journal::open(&dir.path().join("missing"), 1, started("")).unwrap_err().to_string();
     assert!(error.contains("missing"), "{error}");
 }
 

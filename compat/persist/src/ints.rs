@@ -2,15 +2,42 @@
 #![forbid(unsafe_code)]
 
 use kerneld_protocol::number::strtol;
+use std::fmt;
+
+/// What is not made of C ints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotInts {
+    /// A word that a person wrote.
+    Word(String),
+    /// A stored value.
+    Value(Vec<u8>),
+}
+
+impl fmt::Display for NotInts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotInts::Word(word) => write!(
+                f,
+                "'{word}' is not a C int: give it in decimal, as 0x… or in octal after a 0, up to 32 bits"
+            ),
+            NotInts::Value(value) => {
+                let bytes = joined(value.iter().map(|byte| format!("{byte:02x}")), " ");
+                write!(f, "{} bytes that are not C ints: {bytes}", value.len())
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotInts {}
 
 /// A value as `v1,v2,…` in hexadecimal, as modutils' admpersist printed it.
 ///
 /// # Errors
-/// Its bytes in hexadecimal, when it is not a whole number of ints.
-pub fn render(value: &[u8]) -> Result<String, String> {
+/// [`NotInts::Value`], when it is not a whole number of ints.
+pub fn render(value: &[u8]) -> Result<String, NotInts> {
     match value.as_chunks() {
         (ints, []) => Ok(joined(ints.iter().map(|int| format!("{:#x}", u32::from_ne_bytes(*int))), ",")),
-        _ => Err(joined(value.iter().map(|byte| format!("{byte:02x}")), " ")),
+        _ => Err(NotInts::Value(value.to_vec())),
     }
 }
 
@@ -18,18 +45,17 @@ pub fn render(value: &[u8]) -> Result<String, String> {
 /// 4294967295 (unsigned ints are told so).
 ///
 /// # Errors
-/// A sentence about the first that is not a C int.
-pub fn parse(text: &str) -> Result<Vec<u8>, String> {
+/// [`NotInts::Word`], the first that is not a C int.
+pub fn parse(text: &str) -> Result<Vec<u8>, NotInts> {
     let ints: Vec<[u8; 4]> = text.split(',').map(int).collect::<Result<_, _>>()?;
     Ok(ints.concat())
 }
 
-fn int(text: &str) -> Result<[u8; 4], String> {
+fn int(text: &str) -> Result<[u8; 4], NotInts> {
     let signed = |number: i64| i32::try_from(number).ok().map(i32::to_ne_bytes);
     let unsigned = |number: i64| u32::try_from(number).ok().map(u32::to_ne_bytes);
-    strtol(text).and_then(|number| signed(number).or_else(|| unsigned(number))).ok_or_else(|| {
-        format!("'{text}' is not a C int: give it in decimal, as 0x… or in octal after a 0, up to 32 bits")
-    })
+    let read = strtol(text).and_then(|number| signed(number).or_else(|| unsigned(number)));
+    read.ok_or_else(|| NotInts::Word(text.to_owned()))
 }
 
 fn joined(parts: impl Iterator<Item = String>, between: &str) -> String {
@@ -56,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_broken_int_is_shown_as_bytes() {
-        assert_eq!(render(b"abc"), Err("61 62 63".to_owned()));
+        let told = render(b"abc").map_err(|error| error.to_string());
+        assert_eq!(told, Err("3 bytes that are not C ints: 61 62 63".to_owned()));
         assert_eq!(render(b""), Ok(String::new()));
     }
 

@@ -163,7 +163,7 @@ fn line(stored: &[u8], value: &[u8]) -> String {
     let key = stored.strip_suffix(b"\0").unwrap_or(stored).escape_ascii();
     match ints::render(value) {
         Ok(ints) => format!("{key}={ints}\n"),
-        Err(bytes) => format!("{key}: {} bytes that are not C ints: {bytes}\n", value.len()),
+        Err(error) => format!("{key}: {error}\n"),
     }
 }
 
