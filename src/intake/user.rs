@@ -8,10 +8,10 @@ use nix::unistd::{Uid, User};
 /// The intake's user where there is no user `kerneld`: below the ids that systemd hands out.
 const NAMELESS: u32 = 61183;
 
-/// User and group for the intake; `None` to stay who we are, which is said.
+/// User and group for the intake; `None` to stay who we are, which is logged.
 ///
 /// # Errors
-/// A sentence: the configured user does not exist, or cannot be become.
+/// A sentence: the configured user does not exist, or kerneld cannot change to it.
 pub(crate) fn intake_user(config: &Config) -> Result<Option<(u32, u32)>, String> {
     let wanted = config.intake.user.as_deref();
     if !Uid::effective().is_root() {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Longest module name or alias: one byte less than the kernel's `MODULE_NAME_LEN` on 64-bit
-/// machines (56), as `__request_module` has it.
+/// machines (56), as in `__request_module`.
 pub(crate) const MAX_NAME: usize = 55;
 
 /// Why a request is answered without being carried out.

@@ -50,7 +50,7 @@ impl fmt::Display for Task {
     }
 }
 
-/// A request whose answer is owed.
+/// A request that is still owed an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiter {
     /// Its number in the journal.

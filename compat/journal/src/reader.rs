@@ -43,13 +43,13 @@ impl Reader {
     /// Reads the journal of the state directory `dir` from its beginning.
     ///
     /// # Errors
-    /// What opening a file gave, but for one that is not there.
+    /// What opening a file gave, except that a missing file is not an error.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let next = files(dir)?;
         Ok(Reader { dir: dir.to_owned(), source: None, next, seen: Seen::default() })
     }
 
-    /// The line at the end that has no newline: being written right now, or cut short for ever.
+    /// The line at the end, if it has no newline: it is being written right now, or was cut short for good.
     pub fn torn(&self) -> Option<Problem> {
         self.source.as_ref().and_then(Source::torn)
     }

@@ -32,11 +32,11 @@ const MAX_REQUEST: u64 = 1 << 53;
 pub struct Recovered {
     /// Requests accepted but not answered by a daemon that ended in this boot, in order. They stay
     /// open in the journal, under their numbers, until [`Journal::answered`] or
-    /// [`Journal::finished`] is told.
+    /// [`Journal::finished`] is called.
     pub requests: Vec<Accepted>,
     /// The daemon that wrote last, in this boot or an earlier one.
     pub previous: Option<Started>,
-    /// Lines that said nothing. They stay in the file.
+    /// Lines that are not records. They stay in the file.
     pub problems: Vec<Problem>,
 }
 
@@ -106,7 +106,7 @@ impl Journal {
         }
     }
 
-    /// A request was taken in; its number.
+    /// A request was taken in; returns its number.
     pub fn accepted(&self, command: Command, text: &[u8], reply: ReplyTo, sender: Option<Sender>) -> u64 {
         let mut writer = self.lock();
         let request = writer.next;
@@ -190,7 +190,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// A request is open no more.
+    /// A request is no longer open.
     fn close(&mut self, request: u64, status: i32, length: usize, job: Option<u64>) -> Record {
         self.open.remove(&request);
         let length = length.try_into().unwrap_or(u64::MAX);

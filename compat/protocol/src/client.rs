@@ -17,7 +17,7 @@ pub const UNREAD_LIMIT: Duration = Duration::from_secs(1);
 /// types of other old listeners.
 const FIRST_ID: i32 = 0x0100_0000;
 
-/// An answer: what the daemon says of a request.
+/// An answer: what the daemon says about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The helper's exit code, 0 to 255, or a negative errno.
@@ -225,7 +225,7 @@ fn fresh_id(layout: Layout, text: &[u8]) -> i32 {
 }
 
 /// 250 in turn for each pid (at most 22 bits). The lowest byte is 128 or more, so that the id of either byte
-/// order is none in the other: it would be negative.
+/// order is not an id in the other: it would be negative.
 fn next_id() -> i32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let turn = NEXT.fetch_add(1, Ordering::Relaxed) % 250;

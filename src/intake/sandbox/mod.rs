@@ -1,4 +1,4 @@
-//! Locks the intake in: another user, no capabilities, no new privileges, no files, few system calls and
+//! Confines the intake: another user, no capabilities, no new privileges, no files, few system calls and
 //! those for its own queue alone. Every step is checked; one that fails ends the intake before it has read a
 //! message.
 #![forbid(unsafe_code)]

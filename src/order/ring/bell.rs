@@ -23,7 +23,7 @@ impl Bell<'_> {
         }
     }
 
-    /// Rings whether or not somebody says that he waits: for one who does not trust that word.
+    /// Rings whether or not somebody says that he waits: for a caller that does not trust that.
     pub(crate) fn ring_aloud(self) {
         self.count.fetch_add(1, Ordering::SeqCst);
         self.wake();

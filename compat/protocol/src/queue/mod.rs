@@ -267,7 +267,7 @@ impl Queue {
         }
     }
 
-    /// Sends what finds room, in order; whether that was all. Never sleeps.
+    /// Sends what finds room, in order; returns whether that was all. Never sleeps.
     pub fn put_back(&self, waiting: &mut VecDeque<(i64, Vec<u8>)>) -> bool {
         while let Some((mtype, mtext)) = waiting.front() {
             if self.send(*mtype, mtext) == Err(Errno::EAGAIN) {
@@ -278,7 +278,7 @@ impl Queue {
         true
     }
 
-    /// [`Queue::put_back`], again and again for up to `patience`; whether all found room.
+    /// [`Queue::put_back`], again and again for up to `patience`; returns whether all found room.
     pub fn put_back_within(&self, waiting: &mut VecDeque<(i64, Vec<u8>)>, patience: Duration) -> bool {
         let start = Instant::now();
         while !self.put_back(waiting) {
