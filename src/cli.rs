@@ -44,7 +44,7 @@ enum Run {
 
 #[derive(Args, Clone)]
 struct Start {
-    /// Stay, and log to standard error
+    /// Stay in the foreground, and log to standard error
     #[arg(long)]
     foreground: bool,
     /// The queue's key, decimal or 0x…
@@ -62,7 +62,7 @@ struct Start {
     /// Configuration [default: /etc/kerneld.toml if that file exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Tell every mistake in the configuration, and start nothing
+    /// Report every mistake in the configuration, and start nothing
     #[arg(long)]
     check_config: bool,
     /// Write a line to this open descriptor once requests are served, and close it
@@ -146,10 +146,13 @@ fn check_config(named: Option<&Path>) -> Result<(), String> {
     Err(format!("{} mistake{plural} in the configuration", mistakes.len()))
 }
 
-/// As of old such a word changes nothing; today whoever wrote it is told.
+/// As in the old program such a word changes nothing; today whoever wrote it gets a message.
 fn warn_of_unknown(words: &[String]) {
     for word in words.iter().filter(|word| !Switches::knows(word)) {
-        eprintln!("kerneld: the word {word:?} means nothing and is ignored; known are {}", Switches::WORDS);
+        eprintln!(
+            "kerneld: the word {word:?} means nothing and is ignored; the known words are {}",
+            Switches::WORDS
+        );
     }
 }
 
@@ -162,7 +165,8 @@ fn serve(start: Start) -> Result<(), String> {
     if start.in_background {
         setsid().map_err(|errno| format!("cannot leave the terminal's session: {}", errno.desc()))?;
         // For ps, pidof and killall: the program's own name is that of a link in /proc.
-        prctl::set_name(c"kerneld").map_err(|errno| format!("cannot name itself: {}", errno.desc()))?;
+        prctl::set_name(c"kerneld")
+            .map_err(|errno| format!("cannot set the process name: {}", errno.desc()))?;
         // Of our own, for standard output is /dev/null by the time that we serve.
         let parent = sys::inherited(1);
         readiness.by(parent.map_err(|error| format!("cannot keep the parent's pipe: {error}"))?);
@@ -202,7 +206,7 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| format!("cannot make {} absolute: {error}", path.display()))
 }
 
-/// Starts the same again as a daemon and tells, as kerneld did, when it serves.
+/// Starts this program again as a daemon and says, as kerneld did, when it serves.
 fn start_in_background() -> Result<(), String> {
     let mut daemon = Command::new("/proc/self/exe")
         .arg0("kerneld")
@@ -216,7 +220,7 @@ fn start_in_background() -> Result<(), String> {
     let stdout = daemon.stdout.take().ok_or("the daemon has no standard output")?;
     BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("lost the daemon: {error}"))?;
     if line.is_empty() {
-        return Err("not started; the reason is above, or in the log".to_owned());
+        return Err("the daemon did not start; the reason is above, or in the log".to_owned());
     }
     println!("Starting kerneld, version {} (pid {})", env!("CARGO_PKG_VERSION"), daemon.id());
     Ok(())

@@ -50,7 +50,7 @@ pub(crate) struct Options {
     pub(crate) key: i32,
     /// Where pid file and state are kept.
     pub(crate) state_dir: PathBuf,
-    /// Log to standard error and stay.
+    /// Stay in the foreground, and log to standard error.
     pub(crate) foreground: bool,
     /// Which types to serve: kerneld's `type=N`, else 1 to 255.
     pub(crate) only_type: Option<i64>,
@@ -112,7 +112,7 @@ fn refused<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> DaemonEr
     move |error| DaemonError::Refused(what, error.into())
 }
 
-/// Runs the daemon until SIGTERM or SIGINT. `readiness` is told once requests are served.
+/// Runs the daemon until SIGTERM or SIGINT. `readiness` is signalled once requests are served.
 ///
 /// # Errors
 /// What prevented the start, or what ended the service.
@@ -180,7 +180,7 @@ fn serve(
     sys::detach_standard_streams().map_err(refused("detach from the terminal"))?;
     let life = Arc::new(life(queue, &options, settings, cpus, journal)?);
     let foreign = ForeignMessages::new(Arc::clone(queue), Instant::now());
-    // Before anything new is taken: what helpers of before are still doing is not to be done beside them.
+    // Before anything new is taken: what earlier helpers are still doing must not be done twice at once.
     life.take_up_again(&recovered);
     let executor = Executor::start(Arc::clone(&life), foreign, source)?;
     info!("serving queue {} of key {:#x}", queue.now().id(), options.key);
@@ -245,7 +245,7 @@ fn reread(options: &Options, life: &Life, executor: &Executor) {
             Ok(())
         });
     match reread {
-        Ok(()) => info!("SIGHUP: the configuration is read again"),
+        Ok(()) => info!("SIGHUP: the configuration has been read again"),
         Err(error) => warn!("SIGHUP: {error}; the old configuration stays in force"),
     }
 }

@@ -77,7 +77,7 @@ impl Demo {
         };
         match &modprobe {
             Some(path) => println!("Helper: {}, asked for a module that no kernel has.", path.display()),
-            None => println!("Helper: a recorder in modprobe's place, for this machine has no modprobe."),
+            None => println!("Helper: a recorder in modprobe's place, since this machine has no modprobe."),
         }
         let missing = if modprobe.is_some() { 1 } else { 0 };
         let daemon = launch(&dir, key, &helper).map_err(failed)?;
@@ -86,7 +86,7 @@ impl Demo {
         Ok(demo)
     }
 
-    /// Waits for the daemon to tell that it serves; if it does not, passes on what its log says.
+    /// Waits for the daemon to say that it serves; if it does not, passes on what its log says.
     fn wait_until_served(&mut self) -> Result<(), String> {
         let ready = self.daemon.stdout.take().ok_or("the daemon has no standard output")?;
         if BufReader::new(ready).lines().next().is_some_and(|line| line.is_ok()) {
@@ -222,7 +222,7 @@ fn real_modprobe() -> Option<PathBuf> {
     ["/sbin/modprobe", "/usr/sbin/modprobe"].into_iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-/// A path by its last part: the helper's is told above the table.
+/// The last part of a path: the helper's whole path is shown above the table.
 fn short(word: &kerneld_journal::Text) -> String {
     let word = word.to_string();
     word.rsplit('/').next().map_or(word.clone(), str::to_owned)

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
 
-/// Who is told. Dropped without [`Readiness::tell`], it closes the descriptors: the readers see their end.
+/// Who gets the news. Dropped without [`Readiness::tell`], it closes the descriptors: the readers see their end.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     descriptors: Vec<File>,
@@ -25,7 +25,7 @@ impl Readiness {
         self.descriptors.iter().map(AsRawFd::as_raw_fd).collect()
     }
 
-    /// Says that requests are served. A reader that is gone needs no word.
+    /// Says that requests are served. A reader that is gone needs no news.
     pub(crate) fn tell(self) {
         for mut descriptor in self.descriptors {
             let _ = descriptor.write_all(b"ready\n");

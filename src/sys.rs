@@ -35,7 +35,7 @@ pub(crate) fn close_inherited(keep: &[c_int]) -> Result<(), Errno> {
 /// Puts all threads of this process under a seccomp filter. It has no_new_privs.
 ///
 /// # Errors
-/// As seccomp(2) has them; `ESRCH` when a thread has another filter.
+/// Those of seccomp(2); `ESRCH` when a thread has another filter.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 pub(crate) fn filter_system_calls(program: &[libc::sock_filter]) -> Result<(), Errno> {
     let len = program.len().try_into().map_err(|_| Errno::EINVAL)?;
@@ -152,7 +152,7 @@ unsafe impl Sync for Image {}
 /// a descriptor for it, and the image.
 ///
 /// # Errors
-/// When no process can be made. An execve that fails is told by [`Image::failure`].
+/// When no process can be made. An execve that fails is reported by [`Image::failure`].
 pub(crate) fn clone_and_execute(mut image: Image) -> Result<(u32, OwnedFd, Arc<Image>), Errno> {
     let top = image.stack.as_mut_ptr().wrapping_add(STACK);
     let image = Arc::new(image);
@@ -311,7 +311,7 @@ const PIDFD_GET_INFO: libc::Ioctl =
 /// reaped.
 ///
 /// # Errors
-/// A kernel before Linux 6.15 does not tell.
+/// A kernel before Linux 6.15 does not say.
 pub(crate) fn exit_code(process: &OwnedFd) -> Result<Option<i32>, Errno> {
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_code: 0 };
     // SAFETY: the kernel writes no more than the size of this structure, which is part of the request's number.

@@ -22,7 +22,7 @@ pub(crate) fn start(
     thread.spawn(|| guarded(work, panicked)).map(drop)
 }
 
-/// The same without fail: where there is no thread to be had, `work` is done here and now. Not to be
+/// The same, but never failing: where no thread is left, `work` is done here and now. Not to be
 /// called with anything locked.
 pub(crate) fn start_or_do(
     name: &str,

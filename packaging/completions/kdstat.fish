@@ -25,8 +25,8 @@ function __fish_kdstat_using_subcommand
 end
 
 complete -c kdstat -n "__fish_kdstat_needs_command" -l key -d 'The queue\'s key, decimal or 0x…' -r
-complete -c kdstat -n "__fish_kdstat_needs_command" -l timeout -d 'Wait this long for an answer [default: for ever, as of old]' -r
-complete -c kdstat -n "__fish_kdstat_needs_command" -l layout -d 'Speak as which programs did: ilp32-old, ilp32-new, lp64-old, lp64-new, and with -be behind it those of big-endian machines [default: what a program of this machine spoke in the new protocol]' -r
+complete -c kdstat -n "__fish_kdstat_needs_command" -l timeout -d 'Wait this long for an answer [default: for ever, like the old programs]' -r
+complete -c kdstat -n "__fish_kdstat_needs_command" -l layout -d 'Speak as these programs did: ilp32-old, ilp32-new, lp64-old, lp64-new, or, with -be appended, those of big-endian machines [default: what a program of this machine spoke in the new protocol]' -r
 complete -c kdstat -n "__fish_kdstat_needs_command" -l json -d 'Print the state as JSON'
 complete -c kdstat -n "__fish_kdstat_needs_command" -s h -l help -d 'Print help'
 complete -c kdstat -n "__fish_kdstat_needs_command" -s V -l version -d 'Print version'

@@ -29,9 +29,9 @@ complete -c kerneld -n "__fish_kerneld_needs_command" -l state-dir -d 'Where the
 complete -c kerneld -n "__fish_kerneld_needs_command" -l modprobe -d 'The helper, in place of what /proc/sys/kernel/modprobe names' -r -F
 complete -c kerneld -n "__fish_kerneld_needs_command" -l config -d 'Configuration [default: /etc/kerneld.toml if that file exists]' -r -F
 complete -c kerneld -n "__fish_kerneld_needs_command" -l ready-fd -d 'Write a line to this open descriptor once requests are served, and close it' -r
-complete -c kerneld -n "__fish_kerneld_needs_command" -l foreground -d 'Stay, and log to standard error'
+complete -c kerneld -n "__fish_kerneld_needs_command" -l foreground -d 'Stay in the foreground, and log to standard error'
 complete -c kerneld -n "__fish_kerneld_needs_command" -l dry-run -d 'Log what would run, and answer 0'
-complete -c kerneld -n "__fish_kerneld_needs_command" -l check-config -d 'Tell every mistake in the configuration, and start nothing'
+complete -c kerneld -n "__fish_kerneld_needs_command" -l check-config -d 'Report every mistake in the configuration, and start nothing'
 complete -c kerneld -n "__fish_kerneld_needs_command" -s h -l help -d 'Print help'
 complete -c kerneld -n "__fish_kerneld_needs_command" -s V -l version -d 'Print version'
 complete -c kerneld -n "__fish_kerneld_needs_command" -a "demo" -d 'Shows requests in every layout, what ran and what came back, on a queue and in a folder of its own. Leaves nothing behind; the exit status is 0 if everything went as expected'

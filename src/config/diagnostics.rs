@@ -1,4 +1,4 @@
-//! A mistake in the file, told so that it can be put right: file, line, what, and the nearest word.
+//! A mistake in the file, reported so that it can be put right: file, line, what, and the nearest word.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -106,7 +106,7 @@ fn advice(line: &str) -> Option<String> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     match key {
         "mode" if digits => Some(format!("write it in quotes: mode = \"{value}\"")),
-        "[system]" => Some("write [[system]], for there may be several".to_owned()),
+        "[system]" => Some("write [[system]], since there may be several".to_owned()),
         "allow" | "deny" | "argv" if value.starts_with('"') => {
             Some(format!("write a list: {key} = [{value}]"))
         }

@@ -67,9 +67,9 @@ pub(crate) struct QueueConfig {
     /// Permission bits, as text in octal: `"0600"` lets root in, `"0660"` the group too, `"0666"` all.
     #[serde(deserialize_with = "octal")]
     pub(crate) mode: u16,
-    /// The group for which the middle digit of `mode` speaks.
+    /// The group to which the middle digit of `mode` applies.
     pub(crate) group: Option<String>,
-    /// The byte order of all senders: `"little"` or `"big"`. It counts where a request's bytes leave it open.
+    /// The byte order of all senders: `"little"` or `"big"`. It counts only where a request's bytes leave it open.
     pub(crate) byte_order: Option<ByteOrder>,
 }
 

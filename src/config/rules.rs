@@ -7,14 +7,14 @@ use serde::{Deserialize, Deserializer};
 use std::fmt;
 use wildmatch::WildMatch;
 
-/// `[modules]`: which names requests may bring, of modules or of aliases, to load or to unload. What
+/// `[modules]`: which names of modules or aliases requests may carry, to load or to unload. What
 /// modprobe loads along with them is not looked at.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Rules {
     /// A name must match one of these.
     pub(crate) allow: Vec<Pattern>,
-    /// And none of these.
+    /// A name must match none of these.
     pub(crate) deny: Vec<Pattern>,
 }
 
@@ -33,7 +33,7 @@ impl Rules {
     /// Whether requests may name `name`.
     ///
     /// # Errors
-    /// `EPERM`, with the rule that says no.
+    /// `EPERM`, with the rule that forbids the name.
     pub(crate) fn allows(&self, name: &ModuleName) -> Result<(), Refusal> {
         let refused = |why: String| Err(Refusal::new(libc::EPERM, format!("name '{name}': {why}")));
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.matches(name)) {

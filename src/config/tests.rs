@@ -135,7 +135,7 @@ fn the_manuals_example_is_right() {
     assert!(config.modules.allows(&ModuleName::new(b"usb-storage").unwrap()).is_err());
 }
 
-/// The keys that may stand below `header`, as the parser names them; `None` if that is no table of keys.
+/// The keys that may stand below `header`, as the parser names them; `None` if that is not a table of keys.
 fn keys(header: &str) -> Option<Vec<String>> {
     let told = mistake(&format!("{header}\n\"?\" = 1"));
     let known = told.split_once("unknown field `?`, expected ")?.1.split("; did you mean").next()?;

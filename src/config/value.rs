@@ -101,7 +101,7 @@ impl<T, F: Fn(&str) -> Option<T>> Visitor<'_> for Text<F> {
     }
 }
 
-/// Text that becomes a `T` or says why not. Serde's own `try_from` would tell the line of the whole list.
+/// Text that becomes a `T` or says why it cannot. Serde's own `try_from` would give the line of the whole list.
 pub(crate) fn checked<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
 where
     T: TryFrom<String, Error: fmt::Display>,

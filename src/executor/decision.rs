@@ -1,4 +1,4 @@
-//! What a request comes to under the settings of the moment, and which helper carries a task out. Nothing
+//! What becomes of a request under the current settings, and which helper carries a task out. Nothing
 //! is done here.
 #![forbid(unsafe_code)]
 
@@ -24,13 +24,13 @@ pub(crate) enum Decision {
     ReleaseLater(ModuleName),
     /// Delayed releases of the module are cancelled.
     CancelRelease(ModuleName),
-    /// The running screen blanker is told to end.
+    /// The running screen blanker is asked to end.
     EndBlanker,
-    /// A persistent value is told or changed.
+    /// A persistent value is read or changed.
     Persist(PersistRequest),
     /// kdstat's words are acted on.
     Status(String),
-    /// Answered 0, for nothing needs doing; why.
+    /// Answered 0, since nothing needs doing; the text says why.
     Ignore(String),
     /// Answered with an error.
     Refuse(Refusal),
@@ -40,7 +40,7 @@ pub(crate) enum Decision {
     NotServed(Command),
 }
 
-/// What `verdict` comes to. `request` is the request's number, which keeps equal system commands apart;
+/// What becomes of `verdict`. `request` is the request's number, which keeps equal system commands apart;
 /// while `keep` is set, nothing is unloaded.
 pub(crate) fn decide(
     verdict: Result<Action, Refusal>,
@@ -100,7 +100,7 @@ pub(crate) fn decide_again(accepted: &Accepted) -> Option<Action> {
     }
 }
 
-/// The helpers that such requests have which are run again at once.
+/// The helpers of those of these requests that are run again at once.
 pub(crate) fn helpers_again(requests: &[Accepted], settings: &Settings) -> Vec<Helper> {
     let task = |accepted: &Accepted| match decide_again(accepted)? {
         Action::Load(name) => Some(Task::Load(name)),

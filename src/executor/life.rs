@@ -44,7 +44,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// Takes an order: writes it down, with who may have sent it. `note` is told its number before.
+    /// Takes an order: writes it down, with who may have sent it. `note` is called with its number before that.
     pub(crate) fn take(&self, order: &Order, senders: &mut Senders, note: impl FnOnce(u64)) -> Waiter {
         let last_sender = self.queue.now().stat().ok().map(|stat| stat.last_sender);
         let sender = senders.find(&order.reply, last_sender);
@@ -53,7 +53,7 @@ impl Life {
         Waiter { request, reply: order.reply }
     }
 
-    /// Decides what it comes to, and sees to what needs no helper.
+    /// Decides what becomes of it, and sees to what needs no helper.
     pub(crate) fn decide(self: &Arc<Self>, verdict: Result<Action, Refusal>, waiter: Waiter) {
         let keep = self.status.switches().keep;
         match decide(verdict, waiter.request, &self.settings(), keep) {
@@ -252,7 +252,7 @@ impl Life {
         self.answer(waiter, 0, text.as_bytes());
     }
 
-    /// Drops messages that nobody here serves; how many.
+    /// Drops messages that nobody here serves; returns how many.
     fn flush(&self) -> usize {
         let dropped = drop_foreign(self.queue.now(), |mtype| self.is_ours(mtype), |_| true);
         dropped.inspect_err(|errno| warn!("cannot flush the queue: {}", errno.desc())).unwrap_or(0)
@@ -268,7 +268,11 @@ impl Life {
         self.answers.doubt(requests.iter().map(doubt));
         self.helpers.find_survivors(&helpers_again(requests, &self.settings()));
         for accepted in requests {
-            info!("{} '{}' is left from before: taken up again", accepted.command(), accepted.text);
+            info!(
+                "{} '{}' was left unanswered by an earlier daemon: taken up again",
+                accepted.command(),
+                accepted.text
+            );
             match decide_again(accepted) {
                 Some(action) => self.decide(Ok(action), doubt(accepted).waiter),
                 None => self.answer(doubt(accepted).waiter, -libc::EINTR, &[]),
@@ -311,7 +315,7 @@ impl Life {
 
     /// Answers a job whose thread has panicked.
     fn fail(self: &Arc<Self>, job: JobId) {
-        error!("a job is given up after an internal error");
+        error!("a job was given up after an internal error");
         if let Some(next) = self.finish_job(job, &(-libc::EIO).into(), None) {
             self.start(next);
         }
@@ -324,7 +328,7 @@ impl Life {
     }
 
     /// Begins nothing new from now on: what waits for a place is refused with -ENODEV, delayed releases
-    /// are answered -EINTR, and the screen blanker is told to end.
+    /// are answered -EINTR, and the screen blanker is asked to end.
     pub(crate) fn close(&self) {
         let (waiting, delayed) = self.work.close();
         for job in waiting {
@@ -339,7 +343,7 @@ impl Life {
     /// runs on are answered -EINTR.
     pub(crate) fn wait_for_end(&self, end: Instant) {
         for job in self.work.wait_for_end(end) {
-            warn!("{} is still running: answered -EINTR", job.task);
+            warn!("{} is still running: its clients are answered -EINTR", job.task);
             self.answers.answer_all(&job.waiters, -libc::EINTR, &[], None);
         }
         self.answers.settle(end);

@@ -33,7 +33,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the intake is told to end: it may be just about to wait for a message.
+/// How often the intake is asked to end: it may be just about to wait for a message.
 const REMINDER: Duration = Duration::from_millis(20);
 
 /// How long it may take to take in what waits.
@@ -65,7 +65,7 @@ impl Executor {
     /// Starts its threads, which take orders from `source`.
     ///
     /// # Errors
-    /// A sentence: the system has no thread left.
+    /// A sentence, when the system has no thread left.
     pub(crate) fn start(
         life: Arc<Life>,
         mut foreign: ForeignMessages,
@@ -89,7 +89,7 @@ impl Executor {
         Ok(executor)
     }
 
-    /// A daemon with one of these threads less would take requests and never answer: it gives up.
+    /// Without one of these threads a daemon would take requests and never answer: it gives up.
     fn thread(
         self: &Arc<Self>,
         name: &str,
@@ -168,7 +168,7 @@ impl Executor {
         }
     }
 
-    /// Waits until every request has been taken that was sent before; false when that cannot be told.
+    /// Waits until every request sent until now has been taken; false when that cannot be found out.
     fn requests_are_in(&self) -> bool {
         let (intake, stopping) = {
             let state = self.lock();
@@ -194,8 +194,8 @@ impl Executor {
         }
     }
 
-    /// With the layout that the sender has. Some requests' bytes leave that open; then the programs that wait
-    /// for answers tell.
+    /// The order in its sender's layout. Some requests' bytes leave the layout open; then the programs that wait
+    /// for answers decide.
     fn settled(&self, mut order: Order) -> Order {
         let Life { queue, served, .. } = &*self.life;
         let other = order.reply.other_reading(&order.text).filter(|other| !served.takes(other.id.into()));

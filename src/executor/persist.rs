@@ -39,7 +39,7 @@ impl PersistQueue {
         queue.len() == 1
     }
 
-    /// Carries out what waits until nothing does. `answer` is told what became of each request; one that
+    /// Carries out what waits until nothing does. `answer` gets what became of each request; one that
     /// panics is refused with `EIO`, and the next one is carried out.
     pub(crate) fn carry_out(
         &self,

@@ -60,7 +60,7 @@ pub(crate) struct SystemCommand {
 }
 
 impl Settings {
-    /// What a configuration and the command line come to now: the route helper counts if it can be
+    /// What follows from a configuration and the command line now: the route helper counts if it can be
     /// executed at this moment, as kerneld looked for it at start and at SIGHUP.
     pub(crate) fn resolve(config: &Config, overrides: &Overrides) -> Self {
         let route = &config.route;

@@ -92,7 +92,7 @@ impl Work {
         self.lock().jobs.get(id).cloned()
     }
 
-    /// Notes that a job's helper runs, and has `ends` tell its end; gives it back if that cannot be done,
+    /// Notes that a job's helper runs, and has `ends` report its end; gives it back if that cannot be done,
     /// so that somebody else has to look after it.
     pub(crate) fn watch(&self, run: Run, task: &Task, ends: &Ends) -> Option<Run> {
         let mut state = self.lock();
@@ -101,7 +101,7 @@ impl Work {
             state.blanker = run.helper.handle().map(|handle| (run.id, handle));
         }
         match &run.helper {
-            // The lock is held, so that no end is told of a run that is not there.
+            // The lock is held, so that no end is reported before its run is noted.
             Running::Plain(helper) if ends.watch(run.id, helper).is_ok() => {
                 state.runs.insert(run.id, run);
                 None
@@ -110,7 +110,7 @@ impl Work {
         }
     }
 
-    /// Takes out a run whose end has been told.
+    /// Takes out a run whose end has been reported.
     pub(crate) fn take_run(&self, id: JobId) -> Option<Run> {
         self.lock().runs.remove(&id)
     }
@@ -130,7 +130,7 @@ impl Work {
         self.answered.notify_all();
     }
 
-    /// Tells the screen blanker to end, whose end answers `waiter` too; false if none runs.
+    /// Asks the screen blanker to end; its end answers `waiter` too; false if none runs.
     pub(crate) fn end_blanker(&self, waiter: Waiter) -> bool {
         let mut state = self.lock();
         let Some((job, blanker)) = state.blanker.clone() else { return false };
@@ -162,7 +162,7 @@ impl Work {
         self.lock().delays.due(now)
     }
 
-    /// Takes out the jobs whose wait for a place is over, and tells how many helpers run.
+    /// Takes out the jobs whose wait for a place is over, and says how many helpers run.
     pub(crate) fn expire(&self, now: Instant) -> (Vec<Job>, usize) {
         let mut state = self.lock();
         (state.jobs.expire(now), state.jobs.running())

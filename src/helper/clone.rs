@@ -21,7 +21,7 @@ pub(crate) struct Spawned {
 }
 
 /// Starts a helper; what [`crate::helper::watched::spawn`] says of descriptors holds here, too. That it
-/// cannot be executed may be told only by [`Spawned::status`].
+/// cannot be executed may be known only from [`Spawned::status`].
 ///
 /// # Errors
 /// The errno of a program that does not exist or may not be run, or of a process that cannot be made;

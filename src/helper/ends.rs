@@ -5,7 +5,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Ends that are told at once.
+/// How many ends are reported at once.
 const BATCH: usize = 64;
 
 /// The helpers whose ends are waited for, each under a number of the caller's.
@@ -20,7 +20,7 @@ impl Ends {
         epoll::create(CreateFlags::CLOEXEC).map(Ends)
     }
 
-    /// Adds a helper, given by its pidfd: [`Ends::wait`] will tell `number` once.
+    /// Adds a helper, given by its pidfd: [`Ends::wait`] will return `number` once.
     ///
     /// # Errors
     /// When the kernel has no memory or no watches left.

@@ -1,5 +1,5 @@
 //! How modprobe is called, and what it says: the helper that the kernel names (`/proc/sys/kernel/modprobe`,
-//! `modules_disabled`), its arguments, and its answer to the question what loading a name takes.
+//! `modules_disabled`), its arguments, and its answer to the question of what loading a name takes.
 #![forbid(unsafe_code)]
 
 use kerneld_kmod::Step;
@@ -121,7 +121,7 @@ impl Inquiry {
     /// a configured `install` command hides it.
     ///
     /// # Errors
-    /// When modprobe fails; who came in through us is then not known.
+    /// When modprobe fails; then it is not known what came in through us.
     pub(crate) fn names(self) -> Result<BTreeSet<String>, String> {
         let failed = |why: &dyn std::fmt::Display| format!("modprobe -D {}: {why}", self.name);
         let output = self.child.wait_with_output().map_err(|error| failed(&error))?;

@@ -1,4 +1,4 @@
-//! Starts helpers, each in the way that it asks for, and has their ends told.
+//! Starts helpers, each in the way that it asks for, and sees to it that their ends are noticed.
 #![forbid(unsafe_code)]
 
 use super::clone::{self, Spawned};
@@ -22,7 +22,7 @@ pub(crate) struct Helpers {
 pub(crate) enum Running {
     /// Its end is all that matters, and may be waited for by its pidfd.
     Plain(Spawned),
-    /// It has a time limit, may be told to quit, or is read from: somebody has to look after it.
+    /// It has a time limit, may be asked to quit, or is read from: somebody has to look after it.
     Watched(Watched),
     /// A daemon before us started it.
     Survivor(Box<(Survivor, Helper, Cpus)>),
@@ -81,7 +81,7 @@ impl Running {
         }
     }
 
-    /// A handle on a helper that may be told to quit.
+    /// A handle on a helper that may be asked to quit.
     pub(crate) fn handle(&self) -> Option<Handle> {
         match self {
             Running::Plain(_) | Running::Survivor(..) => None,
@@ -101,7 +101,7 @@ impl Running {
     }
 }
 
-/// Waits for the end of a survivor. If its status is not to be had, it is run once more, which tells whether
+/// Waits for the end of a survivor. If its status cannot be had, it is run once more, which shows whether
 /// anything is left to do.
 fn end_of((survivor, helper, cpus): &(Survivor, Helper, Cpus)) -> Result<i32, i32> {
     match survivor.wait() {

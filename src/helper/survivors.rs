@@ -1,5 +1,5 @@
 //! Helpers that a killed daemon has left running. Each is waited for in place of being run a second time
-//! beside itself.
+//! at the same time.
 #![forbid(unsafe_code)]
 
 use super::Helper;
@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long whoever reaps it may take to do so: only then the kernel tells its exit status to others.
+/// How long whoever reaps it may take to do so: only then does the kernel tell its exit status to others.
 const REAPING: Duration = Duration::from_secs(2);
 
 /// A process that runs what one of our helpers would.
@@ -39,7 +39,7 @@ impl Survivors {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let Some(wanted) = wanted.iter().find(|wanted| runs(&line, wanted)) else { continue };
             let Some(survivor) = Survivor::new(pid) else { continue };
-            info!("pid {pid} is left from before: it is waited for");
+            info!("pid {pid} is a helper of an earlier daemon: it is waited for");
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push((wanted.clone(), survivor));
         }
     }
@@ -67,7 +67,7 @@ impl Survivor {
         self.pid
     }
 
-    /// Waits for its end; its exit status, where the kernel tells it to others than the parent (Linux 6.15).
+    /// Waits for its end; returns its exit status, where the kernel tells it to others than the parent (Linux 6.15).
     pub(crate) fn wait(&self) -> Option<ExitStatus> {
         while poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None) == Err(Errno::INTR) {}
         let end = Instant::now() + REAPING;

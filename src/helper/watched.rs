@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// The most that a helper's output adds to an answer (modutils 2.4 `kerneld.c`).
 pub(crate) const MAX_OUTPUT: usize = 1024;
 
-/// How often a helper is looked at whose end the kernel does not tell.
+/// How often a helper is looked at if the kernel does not report its end.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a helper ended, as an answer carries it.
@@ -144,10 +144,10 @@ impl Watched {
         }
     }
 
-    /// Waits without the kernel telling when: where that is impossible, which is logged with the reason.
+    /// Waits without a report from the kernel, where that is impossible; this is logged with the reason.
     /// Output is no longer read.
     fn look_again_and_again(&mut self, errno: Errno, deadline: Option<Instant>) -> bool {
-        warn!("cannot be told of the end of a helper ({errno}): looking after it every {PAUSE:?}");
+        warn!("cannot wait for the end of a helper ({errno}): looking for it every {PAUSE:?}");
         while matches!(self.child.try_wait(), Ok(None)) {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
@@ -161,7 +161,7 @@ impl Watched {
 /// [`ready`], or what a test has in its place.
 type Poll<'a> = dyn Fn(&Handle, Option<&ChildStdout>, Option<Duration>) -> Result<Ready, Errno> + 'a;
 
-/// Which of the two has something to tell; neither when time is up.
+/// Which of the two has something to report; neither when time is up.
 struct Ready {
     ended: bool,
     readable: bool,

@@ -28,7 +28,7 @@ impl Batch {
 
     /// What to ask for, and whether to wait for it, if that is wanted at all.
     pub(crate) fn next(&mut self, patient: bool) -> (Select, bool) {
-        // There may be no more of this type: the next look is at all again.
+        // There may be no more of this type: the next look is at all types again.
         let same = self.same.take();
         self.asked_one = same.is_some();
         match same {
@@ -47,7 +47,8 @@ impl Batch {
         }
     }
 
-    /// Nothing was there: whether that was said of all that is taken. If not, all is asked for next.
+    /// Nothing was there: returns whether that was true of every type that is taken. If not, all of them are
+    /// asked for next.
     pub(crate) fn is_over(&mut self) -> bool {
         self.same = None;
         !self.asked_one

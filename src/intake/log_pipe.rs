@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The longest line that is written at once, and so not mixed with another.
 const MAX_LINE: usize = 1024;
 
-/// Lines that are taken at once; more than that is followed by a rest.
+/// Lines that are taken at once; after more than that comes a pause.
 const AT_ONCE: usize = 10;
 const REST: Duration = Duration::from_millis(100);
 
@@ -53,7 +53,7 @@ pub(crate) fn relay(mut pipe: PipeReader) {
             log!(level, "intake: {text}");
         }
         if left_out > 0 {
-            warn!("intake: {left_out} lines left out here: too many at once");
+            warn!("intake: {left_out} lines are left out here: too many at once");
         }
         if count == bytes.len() || left_out > 0 {
             thread::sleep(REST);

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long an intake may take to lock itself in.
+/// How long an intake may take to confine itself.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Signals that a process gets for what it does itself.
@@ -116,7 +116,7 @@ impl fmt::Display for IntakeError {
             IntakeError::Silent(error) => write!(f, "it did not say where it listens: {error}"),
             IntakeError::Elsewhere(name) => write!(f, "it listens at {name:?}"),
             IntakeError::Unreachable(error) => write!(f, "it cannot be reached: {error}"),
-            IntakeError::NotLockedIn => f.write_str("it did not lock itself in"),
+            IntakeError::NotLockedIn => f.write_str("it did not confine itself"),
             IntakeError::NotListening => f.write_str("nobody listens"),
             IntakeError::Gone(error) => write!(f, "the intake cannot be told: {error}"),
         }
@@ -224,7 +224,7 @@ impl IntakeProcess {
     /// Waits for its end and takes its exit status, which leaves its pid free for others.
     pub(crate) fn reap(&mut self) -> End {
         if self.watch.take().is_some_and(|watch| watch.join().is_err()) {
-            warn!("the intake's log could not be read on");
+            warn!("the intake's log can no longer be read");
         }
         let unknown = |error: io::Error| End { why: error.to_string(), crashed: false };
         self.child.wait().map_or_else(unknown, End::from)
@@ -322,7 +322,7 @@ fn launch(plan: &Plan, log: Stdio) -> io::Result<Child> {
         .spawn()
 }
 
-/// The first line, which nobody but a process of ours that has not read anything yet can have written.
+/// The first line, which can only come from a process of ours that has not read anything yet.
 fn read_name(mut stdout: ChildStdout, end: Instant) -> io::Result<String> {
     let mut name = Vec::new();
     while name.last() != Some(&b'\n') && name.len() <= MAX_NAME {

@@ -35,10 +35,11 @@ pub(crate) fn run(sockets: &Path) -> Result<(), String> {
     log_pipe::write_to_stderr(LevelFilter::Info);
     sandbox::end_with_parent()?;
     // For ps: the program's own name is that of a link in /proc.
-    prctl::set_name(c"kerneld-intake").map_err(|errno| format!("cannot name itself: {}", errno.desc()))?;
+    prctl::set_name(c"kerneld-intake")
+        .map_err(|errno| format!("cannot set the process name: {}", errno.desc()))?;
     let (receiver, set_up) = receive_set_up(sockets)?;
     let ring = Memory::attach(set_up.memory).map_err(|error| error.to_string())?.ring();
-    // A signal only ends a wait, so that what was told is looked at.
+    // A signal only ends a wait, so that the executor's words are looked at.
     // SIGHUP is for the executor, and must not end us where a script sends it to all that is called kerneld.
     for signal in [SIGUSR1, SIGHUP] {
         signal_hook::flag::register(signal, Arc::default())

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub(crate) enum Step {
     /// It is not time, or all is well.
     Nothing,
-    /// Ask a question, and tell its number by [`Silence::asked`].
+    /// Ask a question, and give its number to [`Silence::asked`].
     Ask,
     /// Ask it again.
     AskAgain,

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Intakes in a row that may crash at the same message, before it is set aside.
 const TRIES: u32 = 3;
 
-/// The longest rest before the next of many intakes that passed nothing on.
+/// The longest pause before the next of many intakes that passed nothing on.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Useless intakes in a row after which another one is of no use either: some minutes.
@@ -107,7 +107,7 @@ impl Source {
         }
     }
 
-    /// Writes beside the latest order which number the journal is about to give it.
+    /// Writes next to the latest order which number the journal is about to give it.
     pub(crate) fn note(&self, request: u64) {
         self.reader.note(request);
     }
@@ -181,7 +181,7 @@ impl Source {
     }
 
     fn end(&self, why: &dyn Display) {
-        warn!("the intake sent what no intake sends ({why}): ending it");
+        warn!("the intake sent what a sound intake never sends ({why}): ending it");
         self.intake.hold().kill();
     }
 }
@@ -194,7 +194,7 @@ fn order(served: Served, mtype: i64, mtext: &[u8]) -> Result<Order, String> {
     served.order(mtype, mtext).map_err(|malformed| malformed.to_string())
 }
 
-/// How long to wait after so many useless intakes in a row: nothing after one, for that may have been an
+/// How long to wait after so many useless intakes in a row: not at all after one, since that may have been an
 /// accident.
 fn rest(useless: u32) -> Duration {
     match useless {

@@ -12,12 +12,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// All that there is to tell.
+/// Everything that the executor tells the intake.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Told {
     /// The first word.
     SetUp(SetUp),
-    /// The numbers of get_persist and set_persist are others from now on.
+    /// get_persist and set_persist have other numbers from now on.
     Persist(PersistNumbers),
     /// Pass on what is there, and end.
     Stop,
@@ -42,16 +42,16 @@ pub(crate) struct SetUp {
     pub(crate) become_user: Option<(u32, u32)>,
 }
 
-/// Makes a socket in the folder `sockets`, tells its name on standard output, and waits for the executor's
+/// Makes a socket in the folder `sockets`, writes its name to standard output, and waits for the executor's
 /// first word. The socket is gone then.
 ///
 /// # Errors
-/// A sentence with what failed; or the first word is another than [`Told::SetUp`].
+/// A sentence with what failed; or the first word is not [`Told::SetUp`].
 pub(crate) fn receive_set_up(sockets: &Path) -> Result<(IpcReceiver<Told>, SetUp), String> {
     // The library makes its socket where temporary files go, which is a setting of the whole process.
     tempfile::env::override_temp_dir(sockets)
-        .map_err(|other| format!("sockets go to {} already", other.display()))?;
-    let failed = |error: &dyn std::fmt::Display| format!("cannot hear the executor: {error}");
+        .map_err(|other| format!("sockets already go to {}", other.display()))?;
+    let failed = |error: &dyn std::fmt::Display| format!("cannot receive from the executor: {error}");
     let (server, name) = IpcOneShotServer::new().map_err(|error| failed(&error))?;
     writeln!(std::io::stdout(), "{name}").map_err(|error| failed(&error))?;
     match server.accept().map_err(|error| failed(&error))? {
@@ -73,7 +73,7 @@ impl Sockets {
     /// Makes the folder anew, without what a killed daemon may have left there.
     ///
     /// # Errors
-    /// A sentence, when it can be made nowhere.
+    /// A sentence, when it cannot be made anywhere.
     pub(crate) fn make(state_dir: &Path) -> Result<Self, String> {
         let name = format!("kerneld-{}", std::process::id());
         let elsewhere = ["/run", "/dev/shm"].map(|folder| Path::new(folder).join(&name));
@@ -104,7 +104,7 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// A short name of the folder, whatever its path: a socket's may have no more than 107 bytes.
+    /// A short name of the folder, whatever its path: a socket's path may have no more than 107 bytes.
     pub(crate) fn short_path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.folder.as_raw_fd()).into()
     }

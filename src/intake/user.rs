@@ -8,10 +8,10 @@ use nix::unistd::{Uid, User};
 /// The intake's user where there is no user `kerneld`: below the ids that systemd hands out.
 const NAMELESS: u32 = 61183;
 
-/// User and group for the intake; `None` to stay who we are, which is said.
+/// User and group for the intake; `None` to stay who we are, which is logged.
 ///
 /// # Errors
-/// A sentence: the configured user does not exist, or cannot be become.
+/// A sentence: the configured user does not exist, or kerneld cannot change to it.
 pub(crate) fn intake_user(config: &Config) -> Result<Option<(u32, u32)>, String> {
     let wanted = config.intake.user.as_deref();
     if !Uid::effective().is_root() {
@@ -45,7 +45,7 @@ fn may_become(uid: u32) -> bool {
     has(Capability::CAP_SETUID) && has(Capability::CAP_SETGID) && map.lines().any(|line| maps(line, uid))
 }
 
-/// A line of uid_map: first id inside, first id outside, how many.
+/// A line of uid_map: the first id inside, the first id outside, and how many ids there are.
 fn maps(line: &str, uid: u32) -> bool {
     let numbers: Vec<u64> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     matches!(numbers[..], [first, _, count] if (first..first + count).contains(&u64::from(uid)))

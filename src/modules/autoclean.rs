@@ -60,7 +60,7 @@ pub(crate) enum Why {
     NotReady,
     /// A network interface that it drives is up.
     Interface,
-    /// In use this often by others than modules.
+    /// In use this often by something other than modules.
     InUse(i32),
     /// These modules use it.
     UsedBy(Vec<String>),
@@ -121,7 +121,7 @@ pub(crate) fn due(ours: &OurModules, view: &View) -> Vec<String> {
     unused(ours, view).into_iter().filter(due).collect()
 }
 
-/// Ends a sweep: marks what of `ours` is idle, for the next, and tells what became of each.
+/// Ends a sweep: marks what of `ours` is idle, for the next sweep, and says what became of each.
 pub(crate) fn mark(
     ours: &mut OurModules,
     view: &View,

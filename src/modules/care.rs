@@ -1,4 +1,4 @@
-//! What goes along with loading and unloading: saved parameters are kept and put back, what came in
+//! What accompanies loading and unloading: saved parameters are kept and put back, what came in
 //! through us is remembered, and unloaded again once it is idle.
 #![forbid(unsafe_code)]
 
@@ -42,9 +42,9 @@ pub(crate) struct ModuleCare {
 struct Sweeps {
     /// Whether something came in through us and may be there still.
     any: bool,
-    /// When the next sweep is; `None` while there is nothing to sweep, or no sweep wanted.
+    /// When the next sweep is; `None` while there is nothing to sweep, or no sweep is wanted.
     due: Option<Instant>,
-    /// No load begins meanwhile, which could be told that a module is there that is on its way out.
+    /// No load begins meanwhile: it could be told that a module is there which is just being unloaded.
     running: bool,
     /// Loads that have begun and whose arrivals are not known yet: no sweep begins meanwhile.
     loads: usize,
@@ -245,7 +245,7 @@ impl Adoption {
     /// Remembers what `name` brought in. The next sweep is still to be planned.
     pub(crate) fn carry_out(mut self) {
         let adopted = self.keep_what_modprobe_names().and_then(|()| {
-            debug!("came in through us: {:?}", self.arrivals.keys());
+            debug!("modules that came in through us: {:?}", self.arrivals.keys());
             self.care.store.adopt(self.arrivals)
         });
         match adopted {

@@ -88,14 +88,14 @@ impl Kernel {
         fs::read_to_string(self.root.join("proc/modules")).map(Listing)
     }
 
-    /// What tells a loaded module from one of the same name loaded at another time of the same boot:
+    /// What distinguishes a loaded module from one of the same name loaded at another time of the same boot:
     /// the inode number of its `/sys/module` directory, which the kernel makes anew at each load and,
     /// counting upwards, does not give twice. `None` when it is not loaded.
     pub(crate) fn identity(&self, name: &str) -> Option<u64> {
         fs::metadata(self.root.join("sys/module").join(name)).map(|dir| dir.ino()).ok()
     }
 
-    /// What tells this boot from every other.
+    /// What distinguishes this boot from every other.
     ///
     /// # Errors
     /// When `/proc/sys/kernel/random/boot_id` cannot be read.
@@ -105,7 +105,7 @@ impl Kernel {
 
     /// Those of the `loaded` modules that drive network interfaces which are up. Up to Linux 2.4 such an
     /// interface counted as a use of its driver; today's kernels take the driver, and the network with
-    /// it, away from under it. An interface without a device, like `dummy0`, does not tell its driver:
+    /// it, away from under it. An interface without a device, like `dummy0`, does not show its driver:
     /// there every module counts whose name holds the interface's, less its digits. (Not so `tunl0`'s
     /// ipip, nor interfaces of names of one's own.)
     pub(crate) fn network_drivers(&self, loaded: &Modules) -> BTreeSet<String> {
@@ -133,8 +133,8 @@ fn drivers(interface: &Path, loaded: &Modules) -> Vec<String> {
     loaded.keys().filter(may_drive).cloned().collect()
 }
 
-/// Unloads one module if nothing uses it, without waiting: delete_module(2) with `O_NONBLOCK`. Other
-/// than `modprobe -r` it leaves alone what the module depends on, which may have been there before.
+/// Unloads one module if nothing uses it, without waiting: delete_module(2) with `O_NONBLOCK`. Unlike
+/// `modprobe -r` it leaves alone what the module depends on, which may have been there before.
 ///
 /// # Errors
 /// The kernel's, such as `EWOULDBLOCK` for a module in use and `EPERM` without `CAP_SYS_MODULE`;

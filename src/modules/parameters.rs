@@ -14,7 +14,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a `charp` parameter shows that has no text (`param_get_charp` by way of `%s`). Written back, it would
+/// What a `charp` parameter without a text shows (`param_get_charp` by way of `%s`). Written back, it would
 /// become a text of six letters.
 const NO_TEXT: &str = "(null)";
 

@@ -86,8 +86,8 @@ impl Store {
     /// module that was unloaded since, and perhaps loaded again by hand, is no longer ours.
     ///
     /// # Errors
-    /// When the kernel or the state file cannot be read, or the file not be replaced. What `unload`
-    /// cannot do is told in the result.
+    /// When the kernel or the state file cannot be read, or the file cannot be replaced. What `unload`
+    /// cannot do is reported in the result.
     pub(crate) fn sweep(&self, unload: &mut dyn FnMut(&str) -> nix::Result<()>) -> Result<Swept, String> {
         if self.is_empty()? {
             return Ok(Swept::default());

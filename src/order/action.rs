@@ -22,11 +22,11 @@ pub enum Action {
     Blanker(bool),
     /// Run a command, if the configuration lists this very text.
     System(Vec<u8>),
-    /// Tell a persistent value.
+    /// Report a persistent value.
     GetPersist(Vec<u8>),
     /// Change a persistent value.
     SetPersist(Vec<u8>),
-    /// Act on kdstat's words and tell the state.
+    /// Act on kdstat's words and report the state.
     Status(String),
     /// A command that is not served: logged, status 1.
     Unknown(Command),

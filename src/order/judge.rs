@@ -21,7 +21,7 @@ impl PersistNumbers {
     pub const NONE: PersistNumbers = PersistNumbers { get: 0, set: 0 };
 }
 
-/// What a request comes to.
+/// What follows from a request.
 ///
 /// # Errors
 /// A [`Refusal`] if its text is not one that its command may have.

@@ -47,7 +47,7 @@ impl Served {
         Ok(Order { reply, command: request.command, text: request.text.to_vec(), verdict })
     }
 
-    /// The length of a message whose reader was killed before it could tell: `seen` bytes of the slot differ
+    /// The length of a message whose reader was killed before it could say so: `seen` bytes of the slot differ
     /// from what it was filled with, and a message may end in just those bytes.
     pub(crate) fn length(&self, mtype: i64, slot: &[u8; CAPACITY], seen: usize) -> usize {
         let whole = if mtype == self.persist.set { record_end(slot, seen) } else { None };
@@ -55,7 +55,7 @@ impl Served {
     }
 }
 
-/// A record of set_persist tells its own length.
+/// A record of set_persist says its own length.
 fn record_end(slot: &[u8; CAPACITY], seen: usize) -> Option<usize> {
     let ends = Layout::ALL.into_iter().filter_map(|layout| {
         let int = |at: usize| usize::try_from(layout.number(slot.get(at..at + 4)?)).ok();
@@ -87,7 +87,7 @@ mod tests {
 
     const SERVED: Served = Served { select: Select::UpTo(255), persist: PersistNumbers { get: 9, set: 10 } };
 
-    /// What is made of a message whose length is lost.
+    /// What becomes of a message whose length is lost.
     fn found(mtype: i64, mtext: &[u8]) -> Vec<u8> {
         let mut slot = [FILL; CAPACITY];
         slot[..mtext.len()].copy_from_slice(mtext);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Longest module name or alias: one byte less than the kernel's `MODULE_NAME_LEN` on 64-bit
-/// machines (56), as `__request_module` has it.
+/// machines (56), as in `__request_module`.
 pub(crate) const MAX_NAME: usize = 55;
 
 /// Why a request is answered without being carried out.
@@ -32,7 +32,7 @@ impl fmt::Display for Refusal {
 
 /// The name of a module or of what an alias stands for, safe to hand to a helper: 1 to [`MAX_NAME`]
 /// printable ASCII characters, none of them white space, a quote, `/` or a shell metacharacter, and
-/// the first neither `-` nor `.`. No other value of this type can be made, nor arrive over a channel.
+/// the first neither `-` nor `.`. No other value of this type can be made, nor arrive from another process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModuleName(String);

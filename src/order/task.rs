@@ -15,7 +15,7 @@ pub enum Task {
     Unload(ModuleName),
     /// Set up a route.
     Route(IpAddr),
-    /// Blank the screen, until told to stop.
+    /// Blank the screen, until asked to stop.
     Blanker,
     /// Run the configured command of this text; the number keeps equal ones apart.
     System(String, u64),
@@ -50,7 +50,7 @@ impl fmt::Display for Task {
     }
 }
 
-/// A request whose answer is owed.
+/// A request that is still owed an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiter {
     /// Its number in the journal.

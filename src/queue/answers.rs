@@ -66,7 +66,7 @@ impl Answers {
         }
     }
 
-    /// Is in doubt, from now on, whether these requests have been answered.
+    /// From now on it is in doubt whether these requests have been answered.
     pub(crate) fn doubt(&self, doubts: impl IntoIterator<Item = Doubt>) {
         *self.doubts() = Doubts::new(doubts);
     }
@@ -86,7 +86,7 @@ impl Answers {
         !doubts.is_empty()
     }
 
-    /// Gives the answers that are owed, as far as can be told by what is seen.
+    /// Gives the answers that are owed, as far as what is seen decides it.
     pub(crate) fn decide_held(&self, seen: &Seen) {
         let verdicts = self.doubts().decide(seen);
         for verdict in verdicts {
@@ -118,7 +118,7 @@ impl Answers {
     }
 
     /// Sends what can be sent until `end`, or until every answer has been sent, and fetched as far as can
-    /// be told.
+    /// be known.
     pub(crate) fn settle(&self, end: Instant) {
         let settled = || !self.doubts().any_held() && self.outbox().settled();
         while !settled() && Instant::now() < end {

@@ -122,7 +122,7 @@ impl Doubts {
         self.open.is_empty()
     }
 
-    /// Decides on the answers that are held back, as far as can be told now.
+    /// Decides on the answers that are held back, as far as they can be decided now.
     pub(crate) fn decide(&mut self, seen: &Seen) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         for mut held in std::mem::take(&mut self.held) {
@@ -139,7 +139,7 @@ impl Doubts {
         verdicts
     }
 
-    /// `None` while that cannot be told.
+    /// `None` while that is not known.
     fn is_owed(&self, doubt: Doubt, idle_since: &mut Option<Instant>, seen: &Seen) -> Option<bool> {
         let Waiter { request, reply } = doubt.waiter;
         if self.by_id.get(&reply.id) != Some(&request) {

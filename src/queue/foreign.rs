@@ -41,8 +41,8 @@ impl ForeignMessages {
         ForeignMessages { queue, next: now + AGE, pause: AGE, seen: HashMap::new() }
     }
 
-    /// Looks, if it is time: while the queue is empty ever more rarely, while it is not every 10 s. Drops
-    /// what is older than that from a full one, but for types that are `ours`. Says when it wants to be
+    /// Looks, if it is time: ever more rarely while the queue is empty, every 10 s while it is not. Drops
+    /// what is older than that from a full one, except for types that are `ours`. Says when it wants to be
     /// called next.
     pub(crate) fn look(&mut self, now: Instant, ours: impl Fn(i64) -> bool) -> Instant {
         if now < self.next {
@@ -81,7 +81,7 @@ impl ForeignMessages {
     }
 }
 
-/// Drops messages of types that are not `ours` and that `is_to_go`; how many.
+/// Drops messages of types that are not `ours` and that `is_to_go`; returns how many.
 ///
 /// # Errors
 /// `ENOSYS` where the kernel cannot show what lies on a queue; `EIDRM` or `EINVAL` when the queue is gone.

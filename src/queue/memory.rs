@@ -1,5 +1,5 @@
 //! The memory of the ring: a SysV shared memory segment under the queue's key. Like the queue it belongs to
-//! the machine's IPC namespace and outlives every process; the kernel counts who is attached, which tells
+//! the machine's IPC namespace and outlives every process; the kernel counts who is attached, which shows
 //! whether anybody else still touches it.
 #![forbid(unsafe_code)]
 
@@ -121,8 +121,8 @@ impl Memory {
             return Err(MemoryError::Foreign(key, creator));
         }
         warn!(
-            "the shared memory of key {key:#x} belongs to user {creator} or is not as we make it: removed, and \
-             made anew"
+            "the shared memory of key {key:#x} belongs to user {creator} or does not look as we make it: \
+             it is removed, and made anew"
         );
         sys::remove_segment(id).map_err(|errno| failed(key, "remove", errno))?;
         match sys::make_segment(key, BYTES) {

@@ -122,7 +122,7 @@ impl Outbox {
         i32::try_from(mtype).is_ok_and(|id| self.by_id.contains_key(&id))
     }
 
-    /// Whether every answer has been sent, and fetched as far as can be told.
+    /// Whether every answer has been sent, and fetched as far as is known.
     pub(crate) fn settled(&self) -> bool {
         self.unsent.is_empty() && (self.sent.is_empty() || self.queue_is_empty())
     }

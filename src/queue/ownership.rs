@@ -26,13 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) enum QueueError {
     /// Somebody serves the key: the first line of what that daemon answers to kdstat.
     Served(i32, String),
-    /// Whether somebody serves the key cannot be told.
+    /// It is not known whether somebody serves the key.
     Unclear(i32, Failure),
     /// The queue of the key belongs to other users (its state, if we may read it), and we are not root.
     Foreign(i32, Option<Stat>),
     /// The configured group does not exist.
     NoGroup(String),
-    /// The system refuses: what was to be done, and why not.
+    /// The system refuses: what was to be done, and the reason.
     Refused(String, Errno),
 }
 
@@ -131,7 +131,7 @@ fn take_over(key: i32, intake: Option<u32>, alone: bool) -> Result<Option<Queue>
     }
 }
 
-/// Removes the queue, unless somebody still waits on it: a listener of the old days, for which the channel
+/// Removes the queue, unless somebody still waits on it: a listener of the old days, for which the queue
 /// lived until its last user ended. The next daemon takes it over.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ const EACH: Duration = Duration::from_secs(1);
 /// The status of a helper that was killed.
 const KILLED: i64 = 128 + 9;
 
-/// Tells that it runs, that nobody runs the same beside it, and ends with the status that its name asks for.
+/// Says that it runs and that nobody runs the same at the same time, and ends with the status that its name asks for.
 const HELPER: &str = r#"#!/bin/sh
 exec 9>>"${0%/*}/lock.$3"
 flock -n 9 || echo "$3" >>"${0%/*}/overlaps"
@@ -256,7 +256,7 @@ fn a_helper_that_survives_its_daemon_is_not_run_beside_itself() {
     daemon.process.kill().unwrap();
     daemon.process.wait().unwrap();
     crate::kills::start_again(&mut daemon);
-    assert!(daemon.log().contains("is left from before: it is waited for"), "{}", daemon.log());
+    assert!(daemon.log().contains("is a helper of an earlier daemon: it is waited for"), "{}", daemon.log());
     assert_eq!(daemon.status(kerneld_protocol::request::Command::RequestModule, "exit7"), 7);
     let names = || daemon.records().iter().filter(|record| record.argv[3] == "wait").count();
     assert_eq!(names(), 1, "one runs already");

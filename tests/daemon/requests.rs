@@ -73,7 +73,11 @@ fn cancelling_answers_both_and_runs_nothing() {
         assert_eq!(waiting.join().unwrap().status, 0);
     }
     assert!(daemon.kdstat("").contains("('slip')"));
-    assert_eq!(daemon.status(Command::CancelReleaseModule, "ppp"), 0, "nothing waiting is no error");
+    assert_eq!(
+        daemon.status(Command::CancelReleaseModule, "ppp"),
+        0,
+        "it is not an error that nothing waits"
+    );
     assert!(daemon.records().is_empty());
     daemon.signal(Signal::SIGTERM);
     assert_eq!(other.join().unwrap().status, -libc::EINTR);

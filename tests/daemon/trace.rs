@@ -41,14 +41,14 @@ const KINDS: &[(Request, &str, Option<&[&str]>)] = &[
     (Request::Debug, "flush", None),
 ];
 
-/// Messages of types that are served and that are no requests: nothing may come of them.
+/// Messages of types that are served, but not requests: nothing may come of them.
 const GARBAGE: &[(i64, &[u8])] = &[(2, b""), (2, b"abc"), (1, b"\xff\xff\xff\xffppp"), (255, b"\x02\0\0\0")];
 
 /// The calls that open a socket. What sends on one that is open may name no other end than its own.
 const SOCKETS: &[&str] =
     &["socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendmmsg"];
 
-/// A daemon that strace watches, with the recorder as its every helper. The tracer is no ancestor of
+/// A daemon that strace watches, with the recorder as its every helper. The tracer is not an ancestor of
 /// the daemon (`-D`), so it can be handled like any other.
 fn traced() -> Daemon {
     let dir = TempDir::new().unwrap();

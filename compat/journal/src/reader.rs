@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A line that says nothing, or a file that cannot be read on.
+/// A line that is not a record, or a file that cannot be read any further.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file, by the name it had when it was opened.
@@ -43,13 +43,13 @@ impl Reader {
     /// Reads the journal of the state directory `dir` from its beginning.
     ///
     /// # Errors
-    /// What opening a file gave, but for one that is not there.
+    /// What opening a file gave, except that a missing file is not an error.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let next = files(dir)?;
         Ok(Reader { dir: dir.to_owned(), source: None, next, seen: Seen::default() })
     }
 
-    /// The line at the end that has no newline: being written right now, or cut short for ever.
+    /// The line at the end, if it has no newline: it is being written right now, or was cut short for good.
     pub fn torn(&self) -> Option<Problem> {
         self.source.as_ref().and_then(Source::torn)
     }
@@ -144,7 +144,7 @@ impl Source {
         while !self.broken {
             if let Err(error) = self.input.read_until(b'\n', &mut self.line) {
                 self.broken = true;
-                return Some(Err(self.problem(format!("cannot be read on: {error}"))));
+                return Some(Err(self.problem(format!("cannot be read any further: {error}"))));
             }
             let line = self.line.strip_suffix(b"\n")?;
             let parsed = (!line.is_empty()).then(|| serde_json::from_slice(line));
@@ -169,7 +169,7 @@ impl Source {
 }
 
 fn not_a_record(error: &serde_json::Error) -> String {
-    format!("the line is no record of the journal: {error}")
+    format!("the line is not a record of the journal: {error}")
 }
 
 /// The files that are there, the older first. The newer is opened first: were it rotated in between,

@@ -1,4 +1,4 @@
-//! What a line of the journal says. Pure, but for asking who and where we are.
+//! What a line of the journal says. Pure, except for asking who and where we are.
 #![forbid(unsafe_code)]
 
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -49,7 +49,7 @@ pub enum Event {
     Began(Began),
     /// A helper ended.
     Ended(Ended),
-    /// A request was done with: answered, if an answer was wanted.
+    /// A request was finished: answered, if an answer was wanted.
     Answered(Answered),
 }
 
@@ -104,7 +104,7 @@ pub struct Accepted {
     pub text: Text,
     /// Where the answer goes.
     pub reply: ReplyTo,
-    /// Who sent it, where that could be told.
+    /// Who sent it, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<Sender>,
 }

@@ -1,4 +1,4 @@
-//! The daemon's end of the journal: cheap enough to stand beside each request.
+//! The daemon's end of the journal: cheap enough to be used for each request.
 //!
 //! Records are written whole, by one `write(2)`, so a crash of the daemon leaves whole lines; nothing is synced, for
 //! the clients whose requests it holds do not survive a crash of the machine either.
@@ -32,11 +32,11 @@ const MAX_REQUEST: u64 = 1 << 53;
 pub struct Recovered {
     /// Requests accepted but not answered by a daemon that ended in this boot, in order. They stay
     /// open in the journal, under their numbers, until [`Journal::answered`] or
-    /// [`Journal::finished`] is told.
+    /// [`Journal::finished`] is called.
     pub requests: Vec<Accepted>,
     /// The daemon that wrote last, in this boot or an earlier one.
     pub previous: Option<Started>,
-    /// Lines that said nothing. They stay in the file.
+    /// Lines that are not records. They stay in the file.
     pub problems: Vec<Problem>,
 }
 
@@ -86,7 +86,7 @@ impl Journal {
             torn: past.torn,
             failing: None,
         };
-        // A full file system is told, and does not keep anybody from being served.
+        // A full file system is reported, and does not keep anybody from being served.
         writer.write(&[writer.started.clone()]);
         Ok((Journal(Mutex::new(writer)), recovered))
     }
@@ -106,7 +106,7 @@ impl Journal {
         }
     }
 
-    /// A request was taken in; its number.
+    /// A request was taken in; returns its number.
     pub fn accepted(&self, command: Command, text: &[u8], reply: ReplyTo, sender: Option<Sender>) -> u64 {
         let mut writer = self.lock();
         let request = writer.next;
@@ -131,7 +131,7 @@ impl Journal {
     }
 
     /// A request that needed no helper is done with: answered with `status` and `length` bytes of text,
-    /// or no answer was wanted. To be told *after* the answer is sent: a crash in between then means one
+    /// or no answer was wanted. To be called *after* the answer is sent: a crash in between then means one
     /// answer too many and not one too few.
     pub fn answered(&self, request: u64, status: i32, length: usize) {
         let mut writer = self.lock();
@@ -190,20 +190,20 @@ struct Writer {
 }
 
 impl Writer {
-    /// A request is open no more.
+    /// A request is no longer open.
     fn close(&mut self, request: u64, status: i32, length: usize, job: Option<u64>) -> Record {
         self.open.remove(&request);
         let length = length.try_into().unwrap_or(u64::MAX);
         Record::now(Event::Answered(Answered { request, status, length, job }))
     }
 
-    /// Writes records with one call, or tells the log why not.
+    /// Writes records with one call, or logs why that failed.
     fn write(&mut self, records: &[Record]) {
         match (self.put(records), self.failing) {
             (Ok(()), None) => {}
             (Ok(()), Some(lost)) => {
                 self.failing = None;
-                info!("the journal in {} is written again; {lost} records are lost", self.dir.display());
+                info!("the journal in {} can be written again; {lost} records were lost", self.dir.display());
             }
             (Err(why), None) => {
                 self.failing = Some(records.len() as u64);
@@ -228,7 +228,7 @@ impl Writer {
     /// Begins a new file with what must outlive the old one.
     fn rotate(&mut self) -> io::Result<()> {
         match fs::rename(current(&self.dir), previous(&self.dir)) {
-            // Removed by someone, or there is none since making one failed: it is made anew.
+            // Someone has removed it, or making it has failed before: it is made anew.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed?,
         }
@@ -242,7 +242,7 @@ impl Writer {
         self.flush().map(drop)
     }
 
-    /// Writes `line` with one call; how many bytes that were.
+    /// Writes `line` with one call; returns how many bytes that were.
     fn flush(&mut self) -> io::Result<u64> {
         if self.torn {
             self.line.insert(0, b'\n');

@@ -32,7 +32,7 @@ const LAYOUT: Layout = Layout::NATIVE;
 /// Returns the answer's status, or 0 when no answer is awaited; or a negative errno, as the kernel's
 /// function of this name: -ENODEV when no daemon serves the queue or nobody read the request within
 /// a second, -EACCES when the queue is not open to this user, -EINVAL for a text that no message
-/// holds or a `KERNELD_KEY` that is no key, -EFAULT for a null `text` of some length.
+/// holds or a `KERNELD_KEY` that is not a key, -EFAULT for a null `text` of some length.
 ///
 /// # Safety
 /// `text` is null or has `msgsz` readable bytes; `ret_val` is null or has `ret_size` writable bytes

@@ -43,15 +43,15 @@ impl fmt::Display for Verdict {
         match self {
             Verdict::Queue(id) => write!(f, "gets queue {id}"),
             Verdict::Refused => {
-                f.write_str("refused (EPERM): neither root, nor is the queue open to its user")
+                f.write_str("refused (EPERM): it is not root, and the queue is not open to its user")
             }
-            Verdict::NoDaemon => f.write_str("refused (ENODEV): no daemon's queue"),
+            Verdict::NoDaemon => f.write_str("refused (ENODEV): there is no daemon's queue"),
         }
     }
 }
 
 /// Decides for the thread `caller`, as its user is at this moment. The kernel will check each
-/// msgsnd and msgrcv again by the same permissions; this only says it where old programs look.
+/// msgsnd and msgrcv again by the same permissions; this only tells old programs where they look for it.
 pub(super) fn admit(channel: Channel, caller: u32) -> Verdict {
     let queue = match channel {
         Channel::Id(id) => Ok(Queue::from_id(id)),

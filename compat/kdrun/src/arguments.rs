@@ -35,8 +35,8 @@ struct Arguments {
     /// option, it fails with ENODEV.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u32,
-    /// In which layout PROGRAM sends, should kerneld mistake it: ilp32-old, ilp32-new, lp64-old, lp64-new,
-    /// or one of these with -be behind it for big-endian. Put into the environment as KERNELD_LAYOUT.
+    /// The layout in which PROGRAM sends, should kerneld mistake it: ilp32-old, ilp32-new, lp64-old, lp64-new,
+    /// or one of these with -be appended for big-endian. Put into the environment as KERNELD_LAYOUT.
     #[arg(long)]
     layout: Option<Layout>,
     /// Say on standard error how each intercepted call is answered.

@@ -1,4 +1,4 @@
-//! `kdrun`: runs an unmodified program so that its `msgget` calls for kerneld's channel find the
+//! `kdrun`: runs an unmodified program so that its `msgget` calls for kerneld's queue find the
 //! daemon's queue.
 //!
 //! A kernel of 1.3.57-2.1.89 answered `msgget(IPC_PRIVATE, 0600 | IPC_KERNELD)` with the id of the

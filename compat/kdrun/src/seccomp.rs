@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::sys;
 
-/// What all kernels with a listener know. The filter is no sandbox, so the program needs none of
+/// What all kernels with a listener know. The filter is not a sandbox, so the program needs none of
 /// the speculation brakes that kernels before 5.16 tie to a filter: "full speed" includes those.
 const FLAGS: c_ulong = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 /// Linux 5.19: once the supervisor has a call, only a deadly signal ends the wait. The old
@@ -27,7 +27,7 @@ const FLAGS_5_19: c_ulong = FLAGS | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 ///
 /// # Errors
 /// EBUSY under another supervisor; EINVAL or ENOSYS on a kernel without the feature or older than
-/// 5.9 (whose listeners are not told when the last process is gone); else as seccomp(2) has it.
+/// 5.9 (whose listeners are not told when the last process is gone); else as in seccomp(2).
 pub(super) fn install(filter: &[sock_filter]) -> Result<OwnedFd, Errno> {
     let listener = match newest_flags(filter) {
         Err(Errno::EACCES) => {
@@ -48,7 +48,7 @@ fn newest_flags(filter: &[sock_filter]) -> Result<OwnedFd, Errno> {
 }
 
 /// A listener is told of its last process's end (POLLHUP) since Linux 5.9, which is also the
-/// release of this ioctl: it knows that -1 is no descriptor, where older kernels do not know it.
+/// release of this ioctl: it answers that -1 is not a descriptor, where older kernels do not know the ioctl.
 fn tells_of_the_last_exit(listener: &OwnedFd) -> Result<(), Errno> {
     let nothing = seccomp_notif_addfd { id: 0, flags: 0, srcfd: u32::MAX, newfd: 0, newfd_flags: 0 };
     match sys::notif_addfd(listener, &nothing) {

@@ -52,7 +52,7 @@ fn settle(listener: &Listener, options: &Options, one: Waiting) -> Result<Option
     Ok(None)
 }
 
-/// With `--verbose`, a line on standard error. Nobody to read it is no reason to stop.
+/// With `--verbose`, a line on standard error. If nobody reads it, that is not a reason to stop.
 pub(super) fn say(options: &Options, line: Arguments<'_>) {
     if options.verbose {
         let _ = writeln!(std::io::stderr(), "kdrun: {line}");

@@ -64,7 +64,7 @@ pub(crate) fn detached(work: impl FnOnce()) -> Result<(), Errno> {
     }
 }
 
-/// A copy of `fd` that is no standard descriptor, close-on-exec.
+/// A copy of `fd` that is not a standard descriptor, close-on-exec.
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     let copy = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
     // SAFETY: F_DUPFD_CLOEXEC made this descriptor for us alone.
@@ -121,7 +121,7 @@ pub(crate) fn notif_recv(listener: impl AsFd) -> Result<seccomp_notif, Errno> {
     Errno::result(done).map(|_| call)
 }
 
-/// Whether the notification of this id is still waited for: ENOENT when not.
+/// Whether the notification of this id is still waited for; ENOENT if it is not.
 pub(crate) fn notif_id_valid(listener: impl AsFd, id: u64) -> Result<(), Errno> {
     // SAFETY: the kernel only reads the id.
     let done = unsafe { libc::ioctl(raw(&listener), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) };

@@ -12,7 +12,7 @@ use std::fmt;
 const HEADER: usize = 8;
 
 /// What a value is kept under: at least one byte, none of them NUL. No other value of this type can
-/// be made, nor arrive over a channel.
+/// be made, nor arrive from another process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct Key(Vec<u8>);
@@ -103,7 +103,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Why a text says nothing that could be carried out.
+/// Why a text asks for nothing that could be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadRecord {
     /// The key is empty, or holds a NUL before its end.
@@ -124,12 +124,12 @@ pub enum BadRecord {
 impl fmt::Display for BadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadRecord::Key(key) => write!(f, "'{}' is no key for a setting", key.escape_ascii()),
+            BadRecord::Key(key) => write!(f, "'{}' is not a key for a value", key.escape_ascii()),
             BadRecord::Short(len) => {
-                write!(f, "a setting's record of {len} bytes is shorter than its header of {HEADER}")
+                write!(f, "a value's record of {len} bytes is shorter than its header of {HEADER}")
             }
             BadRecord::Lengths { key, value, present } => {
-                write!(f, "a setting's record says key {key} + value {value} bytes but holds {present}")
+                write!(f, "a value's record says key {key} + value {value} bytes but holds {present}")
             }
         }
     }
@@ -149,7 +149,7 @@ pub fn parse_get(text: &[u8]) -> Result<Key, BadRecord> {
 /// not looked at.
 ///
 /// # Errors
-/// [`BadRecord`] when the lengths do not fit the text or the key is none.
+/// [`BadRecord`] when the lengths do not fit the text or the key is not valid.
 pub fn parse_set(text: &[u8]) -> Result<Option<Change>, BadRecord> {
     let (key_len, value_len, rest) = split(text).ok_or(BadRecord::Short(text.len()))?;
     if key_len == 0 {
@@ -168,7 +168,7 @@ pub fn parse_set(text: &[u8]) -> Result<Option<Change>, BadRecord> {
 /// layout's header; the layout in which the record's lengths add up to the message is the sender's.
 ///
 /// # Errors
-/// [`TooShort`] when there is no whole header.
+/// [`TooShort`] when the header is not complete.
 pub fn decode_set(mtext: &[u8]) -> Result<Message<'_>, TooShort> {
     Layout::ALL
         .into_iter()

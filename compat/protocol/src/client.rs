@@ -17,7 +17,7 @@ pub const UNREAD_LIMIT: Duration = Duration::from_secs(1);
 /// types of other old listeners.
 const FIRST_ID: i32 = 0x0100_0000;
 
-/// An answer: what the daemon says of a request.
+/// An answer: what the daemon says about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The helper's exit code, 0 to 255, or a negative errno.
@@ -60,7 +60,7 @@ impl fmt::Display for Failure {
                 f.write_str("kerneld took the request but has not answered in the time given")
             }
             Failure::Queue(Errno::EACCES) => f.write_str(
-                "the queue does not let this user in (it is open to root unless kerneld is told otherwise)",
+                "the queue is not open to this user (it is open to root alone unless kerneld.toml says otherwise)",
             ),
             Failure::Queue(errno) => write!(f, "the queue refused the request: {}", errno.desc()),
         }
@@ -89,7 +89,7 @@ impl Client {
     /// A client on the queue of `key`.
     ///
     /// # Errors
-    /// [`Failure::NoDaemon`] when the key has no queue; [`Failure::Queue`] when it lets nobody in.
+    /// [`Failure::NoDaemon`] when the key has no queue; [`Failure::Queue`] when it is not open to this user.
     pub fn open(key: i32, layout: Layout) -> Result<Self, Failure> {
         Ok(Client::on(Queue::open(key)?, layout))
     }
@@ -225,7 +225,7 @@ fn fresh_id(layout: Layout, text: &[u8]) -> i32 {
 }
 
 /// 250 in turn for each pid (at most 22 bits). The lowest byte is 128 or more, so that the id of either byte
-/// order is none in the other: it would be negative.
+/// order is not an id in the other: it would be negative.
 fn next_id() -> i32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let turn = NEXT.fetch_add(1, Ordering::Relaxed) % 250;

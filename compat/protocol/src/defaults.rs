@@ -1,4 +1,4 @@
-//! Where the queue and the daemon's state are unless told otherwise.
+//! Where the queue and the daemon's state are, unless an option says otherwise.
 #![forbid(unsafe_code)]
 
 use nix::unistd::Uid;
@@ -46,7 +46,7 @@ pub fn parse_key(text: &str) -> Result<i32, BadKey> {
     }
 }
 
-/// Where the daemon keeps its state unless told otherwise: `/run/kerneld` for root, else a folder of
+/// Where the daemon keeps its state unless an option says otherwise: `/run/kerneld` for root, else a folder of
 /// the user's own.
 pub fn default_state_dir() -> PathBuf {
     if Uid::effective().is_root() {

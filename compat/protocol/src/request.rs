@@ -89,7 +89,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// Where an answer goes and in which shape.
+/// Where an answer goes, and in which layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyTo {
     /// The answer's `mtype`, 1 to [`MAX_ID`]; 0 when nobody waits for one.
@@ -146,7 +146,7 @@ pub struct Request<'a> {
     pub reply: ReplyTo,
 }
 
-/// Why a message is no request that can be answered.
+/// Why a message is not a request that can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// The header is cut short.

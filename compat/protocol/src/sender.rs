@@ -1,4 +1,4 @@
-//! Which process sent a request: the most likely one, and how sure that is.
+//! Which process sent a request: the most likely one, and how certain that is.
 //!
 //! SysV queues do not tell a message's sender. There are two hints: the new protocol's pid field,
 //! which the sender fills in and which holds 16 bits only, and the queue's `msg_lspid`, which the
@@ -18,15 +18,15 @@ use std::time::{Duration, Instant};
 pub struct Sender {
     /// Its pid, as the caller of [`Senders::find`] sees pids.
     pub pid: i32,
-    /// Its command, as `/proc/PID/comm` has it (at most 15 bytes; what is not UTF-8 replaced); none
-    /// when it was gone already.
+    /// Its command, as in `/proc/PID/comm` (at most 15 bytes; what is not UTF-8 is replaced); `None`
+    /// when the process was gone already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
     /// What says so.
     pub evidence: Evidence,
 }
 
-/// What a [`Sender`] was told by, best first.
+/// The evidence for a [`Sender`], best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
@@ -34,7 +34,7 @@ pub enum Evidence {
     Both,
     /// The request's pid field, and just one living process fits it.
     Request,
-    /// The queue's last sender alone, for the old protocol has no pid field: with several clients at
+    /// The queue's last sender alone, since the old protocol has no pid field: with several clients at
     /// once it may be the wrong one.
     Queue,
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// It counts where a request's bytes leave that open.
 pub const LAYOUT_VARIABLE: &str = "KERNELD_LAYOUT";
 
-/// How often, and with which pauses, a sender is looked at again that has sent and does not wait yet.
+/// How often, and with which pauses, a sender that has sent and does not wait yet is looked at again.
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -43,7 +43,7 @@ const CALLS: Calls = if cfg!(target_arch = "x86_64") {
     Calls { msgrcv: &[401], ipc: Some(117) }
 };
 
-/// Where the answer to a request goes whose bytes have two meanings: by the byte order that all senders have,
+/// Where the answer goes to a request whose bytes have two meanings: by the byte order that all senders have,
 /// else by the layout that the sender's environment names, else by the id that somebody waits for on the
 /// queue, else by what is likelier.
 pub fn settle(

@@ -3,7 +3,7 @@
 //! `struct kerneld_msg` (`include/linux/kerneld.h`, Linux 1.3.57-2.1.89) begins with `long id`, so its
 //! size and byte order follow the sender's architecture; 2.1 added `short version; short pid` (the "new
 //! protocol"). Nothing on the wire names the layout: [`Reading::of`] tells them apart by what cannot occur,
-//! and says where two are left.
+//! and says where two remain possible.
 #![forbid(unsafe_code)]
 
 use serde::{Deserialize, Serialize};
@@ -166,7 +166,7 @@ pub struct Message<'a> {
     pub text: &'a [u8],
 }
 
-/// Why an `mtext` is no kerneld message.
+/// Why an `mtext` is not a kerneld message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooShort {
     /// Bytes there were.
@@ -225,7 +225,7 @@ impl<'a> Message<'a> {
 pub struct Reading<'a> {
     /// The likeliest meaning.
     pub likely: Message<'a>,
-    /// Another one that the bytes allow; which it is, only the sender's machine tells.
+    /// Another one that the bytes allow; which of the two is meant depends on the sender's machine.
     pub other: Option<Message<'a>>,
 }
 
@@ -297,7 +297,7 @@ impl Doubts {
     }
 }
 
-/// `None` when the message's own bytes say that it is none of this layout.
+/// `None` when the message's own bytes rule this layout out.
 fn doubts(message: &Message, mtext: &[u8]) -> Option<Doubts> {
     let Message { layout, id, text, .. } = *message;
     let version = mtext.get(layout.id_len()..layout.id_len() + 2).filter(|_| layout.has_pid());

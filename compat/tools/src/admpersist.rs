@@ -12,16 +12,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Lists the persistent settings of drivers, shows, sets or deletes them.
+/// Lists, shows, sets or deletes the persistent values of drivers.
 ///
-/// Without arguments it lists them, a line each: KEY=v1,v2,… where the values are C ints in hexadecimal. All
+/// Without arguments it lists them, one a line: KEY=v1,v2,… where the values are C ints in hexadecimal. All
 /// that a command line changes is changed, or on an error nothing. A running kerneld sees changes at once.
 ///
-/// Exit status: 0, also when it says that a key is not found; or 1 after a message on standard error.
+/// Exit status: 0, even when it says that a key is not found; or 1 after a message on standard error.
 #[derive(Parser)]
 #[command(name = "admpersist", version)]
 struct Cli {
-    /// The file of settings [default: what `[persist]` file in the configuration says, else
+    /// The file of values [default: what `[persist]` file in the configuration says, else
     /// /var/lib/kerneld/persist.gdbm]; kerneld's own was /lib/modules/RELEASE/persist.gdbm
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// Sends a request to kerneld.
 ///
 /// Exit status: 0 when sent; with -r the status that the answer carries (0 to 255), 126 when that is
-/// a negative errno (told on standard error), 125 when no kerneld serves the queue, 124 when no
+/// a negative errno (reported on standard error), 125 when no kerneld serves the queue, 124 when no
 /// answer came within --timeout.
 #[derive(Parser)]
 #[command(name = "kdsend", version)]
@@ -27,7 +27,7 @@ struct Cli {
     historical_exit: bool,
     #[command(flatten)]
     connection: Connection,
-    /// Number or name of the request (request_module is 2…); 0 or what is neither means 1
+    /// Number or name of the request (request_module is 2…); 0, or anything that is neither, means 1
     #[arg(value_name = "TYPE", allow_negative_numbers = true)]
     command: String,
     /// What it is about: a module, an address…

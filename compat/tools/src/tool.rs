@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Exit status when the daemon answers with a negative errno.
 pub const EXIT_REFUSED: u8 = 126;
 
-/// Exit status when there is no daemon, or the queue does not let us in.
+/// Exit status when there is no daemon, or when the queue is not open to us.
 pub const EXIT_NO_DAEMON: u8 = 125;
 
 /// Exit status when no answer came in time.
@@ -24,10 +24,10 @@ pub struct Connection {
     /// The queue's key, decimal or 0x…
     #[arg(long, value_parser = parse_key, default_value_t = DEFAULT_KEY, hide_default_value = true)]
     pub key: i32,
-    /// Wait this long for an answer [default: for ever, as of old]
+    /// Wait this long for an answer [default: for ever, like the old programs]
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
-    /// Speak as which programs did: ilp32-old, ilp32-new, lp64-old, lp64-new, and with -be behind it those
+    /// Speak as these programs did: ilp32-old, ilp32-new, lp64-old, lp64-new, or, with -be appended, those
     /// of big-endian machines [default: what a program of this machine spoke in the new protocol]
     #[arg(long, default_value_t = Layout::NATIVE, hide_default_value = true)]
     pub layout: Layout,
@@ -43,7 +43,7 @@ impl Connection {
     }
 }
 
-/// Tells a person of a failure; the exit status for it.
+/// Reports a failure to a person; returns the exit status for it.
 pub fn failed(program: &str, failure: Failure) -> ExitCode {
     eprintln!("{program}: {failure}");
     ExitCode::from(match failure {
@@ -54,5 +54,5 @@ pub fn failed(program: &str, failure: Failure) -> ExitCode {
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| format!("{text:?} is no number of seconds"))
+    seconds.ok_or_else(|| format!("{text:?} is not a number of seconds"))
 }

@@ -45,7 +45,7 @@ fn a_mistake_changes_nothing() {
     admin.run(&["irq=5"]).success();
     admin.refuses(&["irq=6", "io=1,x"], "'io=1,x': 'x' is not a C int");
     admin.refuses(&["irq="], "not a C int");
-    admin.refuses(&["=1"], "'' is no key");
+    admin.refuses(&["=1"], "'' is not a key");
     admin.run(&["-d", "io"]).success().stdout("'io' not found\n");
     admin.run(&["-d"]).failure().code(2);
     admin.run(&[]).success().stdout("irq=0x5\n");

@@ -1,4 +1,4 @@
-//! Locks the intake in: another user, no capabilities, no new privileges, no files, few system calls and
+//! Confines the intake: another user, no capabilities, no new privileges, no files, few system calls and
 //! those for its own queue alone. Every step is checked; one that fails ends the intake before it has read a
 //! message.
 #![forbid(unsafe_code)]
@@ -40,7 +40,7 @@ pub(crate) fn end_with_parent() -> Result<(), String> {
 /// from now on, too.
 ///
 /// # Errors
-/// A sentence with what failed; a kernel without Landlock is no failure.
+/// A sentence with what failed; a kernel without Landlock is not a failure.
 pub(crate) fn leave_file_system() -> Result<(), String> {
     let leave = || {
         Ruleset::default()

@@ -1,4 +1,4 @@
-//! Which step of the lock-in failed.
+//! Which step of the confinement failed.
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;

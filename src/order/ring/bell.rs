@@ -23,7 +23,7 @@ impl Bell<'_> {
         }
     }
 
-    /// Rings whether or not somebody says that he waits: for one who does not trust that word.
+    /// Rings whether or not somebody says that he waits: for a caller that does not trust that.
     pub(crate) fn ring_aloud(self) {
         self.count.fetch_add(1, Ordering::SeqCst);
         self.wake();
@@ -35,7 +35,7 @@ impl Bell<'_> {
     }
 
     fn wake(self) {
-        // There may be nobody to wake, which is no failure.
+        // There may be nobody to wake, which is not a failure.
         let _ = futex::wake(self.count, futex::Flags::empty(), 1);
     }
 

@@ -61,7 +61,7 @@ impl Position {
 }
 
 impl<'a> Ring<'a> {
-    /// The ring in `words`, which begin at a page.
+    /// The ring in `words`, which begin at a page boundary.
     ///
     /// # Panics
     /// If these are fewer than [`WORDS`].
@@ -102,7 +102,7 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Clears the slots that wait for messages, but for one that a killed intake has left half written.
+    /// Clears the slots that wait for messages, except one that a killed intake has left half written.
     /// Their memory is then as an intake expects it, whatever the one before it has done there.
     pub(super) fn tidy(self, from: Position, next: Position) {
         let free = (0..SLOTS).map(|ahead| next.ahead(ahead)).skip_while(|position| *position != from);
@@ -127,7 +127,7 @@ impl<'a> Ring<'a> {
         turns.filter(|turn| turn & 1 == 1).collect()
     }
 
-    /// Asks the intake to tell when everything that waits on the queue now is in the ring: when
+    /// Asks the intake to say when everything that waits on the queue now is in the ring: when
     /// [`Ring::emptied`] has come to the number that this returns.
     pub(crate) fn ask(self) -> u32 {
         self.0[ASKED_AT].fetch_add(1, Ordering::SeqCst).wrapping_add(1)

@@ -29,7 +29,7 @@ impl<'a> Writer<'a> {
         free().then(|| slot.message())
     }
 
-    /// Copies a message of this length that has just been received, and tells its type.
+    /// Copies a message of this length that has just been received, and returns its type.
     pub(crate) fn read(&self, text: &mut [u8]) -> i64 {
         self.slot().text(text);
         self.slot().mtype()

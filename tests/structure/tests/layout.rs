@@ -106,7 +106,7 @@ fn a_module_with_parts_is_a_folder_with_mod_rs() {
     hold("mod.rs style", |package| {
         let files = source::files(&package.folder.join("src"));
         let beside = files.iter().filter(|file| file.with_extension("").is_dir());
-        beside.map(|file| format!("{} belongs into the folder beside it, as mod.rs", shown(file))).collect()
+        beside.map(|file| format!("{} belongs in the folder of its name, as mod.rs", shown(file))).collect()
     });
 }
 

@@ -118,7 +118,7 @@ impl Drop for Daemon {
 /// false if it ends before.
 ///
 /// # Panics
-/// When its standard output is no pipe.
+/// When its standard output is not a pipe.
 pub fn wait_until_ready(daemon: &mut Child) -> bool {
     let pipe = daemon.stdout.take().expect("the daemon's standard output");
     BufReader::new(pipe).lines().next().is_some_and(|line| line.is_ok())

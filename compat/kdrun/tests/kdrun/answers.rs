@@ -1,4 +1,4 @@
-//! The channel is found by every kind of program, in every way, and nothing else is.
+//! The queue is found by every kind of program, in every way, and nothing else is.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -137,7 +137,7 @@ fn an_old_listener_shares_the_queue_with_the_daemon() {
     }
 }
 
-/// The channel of old lived until its last user ended, so that kerneld could be restarted under kdsound or arpd.
+/// The queue of old lived until its last user ended, so that kerneld could be restarted under kdsound or arpd.
 #[test]
 fn a_listener_receives_before_during_and_after_a_restart_of_the_daemon() {
     if !as_root() {

@@ -119,7 +119,7 @@ pub fn asleep(pid: i32) {
     });
 }
 
-/// `client again`: opens the channel each time it is asked.
+/// `client again`: opens the queue each time it is asked.
 pub struct Asker {
     pub child: Child,
     to: Option<ChildStdin>,

@@ -1,4 +1,4 @@
-//! The SysV message queue that is kerneld's channel.
+//! The SysV message queue through which kerneld is asked.
 //!
 //! The system calls are made in `sys`.
 #![allow(
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// The key of the daemon's queue unless another is given: `kern` in ASCII.
 pub const DEFAULT_KEY: i32 = 0x6b65_726e;
 
-/// Flag bits by which a program asks `msgget` for kerneld's channel, new protocol
+/// Flag bits by which a program asks `msgget` for kerneld's queue, new protocol
 /// (`IPC_KERNELD`, `kerneld.h`, Linux 2.1).
 pub const IPC_KERNELD_NEW: i32 = 0o0014_0000;
 
@@ -112,7 +112,7 @@ impl Queue {
     /// Opens the queue of `key`.
     ///
     /// # Errors
-    /// `ENOENT` when there is none; `EACCES` when its permissions do not let the caller in.
+    /// `ENOENT` when there is none; `EACCES` when its permissions do not admit the caller.
     pub fn open(key: i32) -> Result<Self, Errno> {
         sys::open(key).map(Queue::from_id)
     }
@@ -197,7 +197,7 @@ impl Queue {
     /// [`CAPACITY`] bytes. Waits for one if `wait` says so. Returns the length of its text.
     ///
     /// # Errors
-    /// As [`Queue::receive`]; `ENOMSG` when there is none and none is waited for.
+    /// As [`Queue::receive`]; `ENOMSG` when there is none and `wait` is false.
     ///
     /// # Panics
     /// When `memory` is not just as large as that, or not aligned for a `long`.
@@ -217,7 +217,7 @@ impl Queue {
         }
     }
 
-    /// Drops the messages of a selection; how many there were.
+    /// Drops the messages of a selection; returns how many there were.
     ///
     /// # Errors
     /// As [`Queue::receive`].
@@ -267,7 +267,7 @@ impl Queue {
         }
     }
 
-    /// Sends what finds room, in order; whether that was all. Never sleeps.
+    /// Sends what finds room, in order; returns whether that was all. Never sleeps.
     pub fn put_back(&self, waiting: &mut VecDeque<(i64, Vec<u8>)>) -> bool {
         while let Some((mtype, mtext)) = waiting.front() {
             if self.send(*mtype, mtext) == Err(Errno::EAGAIN) {
@@ -278,7 +278,7 @@ impl Queue {
         true
     }
 
-    /// [`Queue::put_back`], again and again for up to `patience`; whether all found room.
+    /// [`Queue::put_back`], again and again for up to `patience`; returns whether all found room.
     pub fn put_back_within(&self, waiting: &mut VecDeque<(i64, Vec<u8>)>, patience: Duration) -> bool {
         let start = Instant::now();
         while !self.put_back(waiting) {

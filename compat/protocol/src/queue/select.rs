@@ -26,7 +26,7 @@ impl Select {
         }
     }
 
-    /// `msgrcv`'s argument: a type that a 32-bit system has no room for is one that no message has.
+    /// `msgrcv`'s argument: no message has a type for which a 32-bit system has no room.
     pub(super) fn msgtyp(self) -> Result<libc::c_long, Errno> {
         let wanted = match self {
             Select::Any => 0,

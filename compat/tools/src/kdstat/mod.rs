@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// Shows kerneld's state, after acting on the words given; or what its journal says.
 ///
 /// Exit status: 0; 125 when no kerneld serves the queue, 124 when no answer came within --timeout, 1
-/// when the journal cannot be read or the answer not understood.
+/// when the journal cannot be read or the answer cannot be understood.
 #[derive(Parser)]
 #[command(name = "kdstat", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Cli {

@@ -76,7 +76,7 @@ impl Done {
         }
     }
 
-    /// `COMMAND[PID]`, with `?` for what is not known or not sure.
+    /// `COMMAND[PID]`, with `?` for what is not known or not certain.
     pub fn who(&self) -> String {
         match (&self.sender, self.pid_field) {
             (Some(Sender { pid, comm, evidence }), _) => {

@@ -19,14 +19,14 @@ struct Summary {
 /// The same thing sent by the same command.
 #[derive(Serialize)]
 struct Sent {
-    /// The sender's command; none where it could not be told.
+    /// The sender's command; `None` if it is not known.
     comm: Option<String>,
     command: String,
     text: Text,
     count: u64,
     /// Microseconds since 1970.
     last: u64,
-    /// The sender's pid the last time, where it could be told.
+    /// The sender's pid the last time, if it is known.
     last_pid: Option<i32>,
 }
 

@@ -12,7 +12,7 @@ pub fn watch(dir: &Path, all: bool, json: bool) -> Result<(), String> {
     let mut follow = Follow::open(dir).map_err(failed)?;
     let mut requests = Requests::default();
     let past: Vec<Done> = follow.ready().filter_map(|result| take(&mut requests, result)).collect();
-    // The header tells that all which comes from now on is shown.
+    // The header says that everything from now on is shown.
     if !json && !header() {
         return Ok(());
     }
