@@ -4,6 +4,7 @@
 //! On these machines the C library may receive messages through `ipc(2)`, and from sockets through
 //! `socketcall(2)`.
 
+use super::calls::ALLOWED;
 use libc::{
     BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
     SECCOMP_RET_KILL_PROCESS, c_long, seccomp_data, sock_filter,
@@ -27,43 +28,11 @@ const MACHINE: u32 = if cfg!(target_arch = "x86") {
 
 /// `msgrcv`: on machines with `ipc` a call of its own since Linux 5.1, which the libc crate does not name.
 const MSGRCV: c_long = if cfg!(target_arch = "arm") { 302 } else { 401 };
-/// Calls of 32-bit machines since Linux 5.1, which the libc crate does not name either.
-#[cfg(target_pointer_width = "32")]
-const CLOCK_GETTIME64: c_long = 403;
-#[cfg(target_pointer_width = "32")]
-const FUTEX_TIME64: c_long = 422;
 /// `MSGRCV`, the operation in the low 16 bits of `ipc`'s first argument.
 const IPC_OPERATION_MSGRCV: u32 = 12;
 /// `SYS_RECVMSG` of `include/uapi/linux/net.h`.
 #[cfg(any(target_arch = "x86", target_arch = "s390x", target_arch = "powerpc64"))]
 const SOCKETCALL_RECVMSG: u32 = 17;
-
-/// What the intake calls from now on with any arguments: what the executor says, memory, and its end. It
-/// sends nothing but log lines. (On s390 the arguments of `mmap` are in memory, where no filter sees them.)
-pub const ALLOWED: &[c_long] = &[
-    libc::SYS_recvmsg,
-    libc::SYS_close,
-    libc::SYS_futex,
-    libc::SYS_brk,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
-    libc::SYS_clock_gettime,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_sigaltstack,
-    libc::SYS_restart_syscall,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-    #[cfg(target_pointer_width = "32")]
-    CLOCK_GETTIME64,
-    #[cfg(target_pointer_width = "32")]
-    FUTEX_TIME64,
-    #[cfg(target_arch = "s390x")]
-    libc::SYS_mmap,
-];
 
 /// What it calls with arguments of one kind: messages from its queue, lines to standard error, memory that
 /// nothing is executed in.

@@ -1,5 +1,6 @@
 //! The system call filter by `seccompiler`, on the machines that it knows.
 
+use super::calls::ALLOWED;
 use super::step::step;
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -14,27 +15,6 @@ pub(super) fn install(queue: i32) -> Result<(), String> {
     let filter = filter(queue).map_err(step("build the system call filter"))?;
     seccompiler::apply_filter_all_threads(&filter).map_err(step("set the system call filter"))
 }
-
-/// What the intake calls from now on with any arguments: what the executor says, memory, and its end. It
-/// sends nothing but log lines.
-pub const ALLOWED: &[libc::c_long] = &[
-    libc::SYS_recvmsg,
-    libc::SYS_close,
-    libc::SYS_futex,
-    libc::SYS_brk,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
-    libc::SYS_clock_gettime,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_sigaltstack,
-    libc::SYS_restart_syscall,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-];
 
 /// What it calls with arguments of one kind: messages from its queue, lines to standard error, memory that
 /// nothing is executed in.
