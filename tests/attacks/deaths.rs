@@ -13,8 +13,13 @@ fn twenty_dead_intakes_in_a_row_leave_the_service_running() {
     let daemon = Daemon::start(&[]);
     let queue = daemon.queue();
     for _ in 0..20 {
-        wait_for("an intake", || daemon.find_intake().is_some());
-        let _ = kill(Pid::from_raw(daemon.intake()), Signal::SIGKILL);
+        // It may be a dead one that is not reaped yet, and gone at the next look.
+        let mut intake = None;
+        wait_for("an intake", || {
+            intake = daemon.find_intake();
+            intake.is_some()
+        });
+        let _ = kill(Pid::from_raw(intake.unwrap()), Signal::SIGKILL);
     }
     assert_eq!(daemon.status(Command::RequestModule, "exit7"), 7);
     assert_eq!(daemon.queue(), queue, "the queue is the same");
