@@ -1,9 +1,10 @@
 //! Programs of both byte orders and word sizes get their answers, also where a request's bytes allow two
 //! readings.
 
-use crate::support::Daemon;
+use crate::support::{Daemon, wait_for};
 use kerneld_protocol::queue::{Buffer, Queue, Select};
 use kerneld_protocol::request::ReplyTo;
+use kerneld_protocol::waiting::awaited;
 use kerneld_protocol::wire::{Layout, Message};
 use std::process::Command;
 use std::thread;
@@ -21,6 +22,8 @@ fn ask(queue: Queue, layout: Layout, id: i32) -> i64 {
         assert_eq!((message.pid, message.text), (pid, &b""[..]), "{layout} {id:#x}");
         message.id
     });
+    // On a busy machine it may take longer to begin to wait than the daemon looks for it.
+    wait_for("a client that waits", || awaited(queue.id()).contains(&id));
     queue.send(2, &ReplyTo { id, layout, pid }.answer(id, b"exit7")).unwrap();
     waiting.join().unwrap()
 }
